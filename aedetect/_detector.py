@@ -1,0 +1,325 @@
+"""What every detector shares: validation, chunked scoring, the threshold and its sign."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from ._params import Params, Range
+
+Contamination = Literal["auto"] | Annotated[float, Range(0, 0.5)]
+
+CHUNK = 1024  # rows scored at a time
+MULTIPLE = 32  # a chunk is padded to a multiple of this many rows, see `in_chunks`
+
+
+def in_chunks(function: Callable[[np.ndarray], np.ndarray], X: np.ndarray) -> np.ndarray:
+    """Apply a row-by-row function to blocks of rows, so that memory stays bounded.
+
+    Matrix products and vectorised exponentials round differently at the ragged end of a block.
+    Blocks are therefore padded to a multiple of 32 rows: a row's result does not depend on how many
+    came with it.
+    """
+    results = []
+    for start in range(0, len(X), CHUNK):
+        block = X[start : start + CHUNK]
+        padding = -len(block) % MULTIPLE
+        if padding:
+            padded = np.concatenate([block, np.repeat(block[-1:], padding, axis=0)])
+            results.append(function(padded)[: len(block)])
+        else:
+            results.append(function(block))
+    return np.concatenate(results)
+
+
+def find_threshold(scores: np.ndarray, contamination: float | Literal["auto"]) -> float:
+    """Score below which a row is an outlier.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n,)
+        Of the training rows, high = normal, at most 0.
+    contamination : float or "auto"
+        A share: that many of the rows fall below. 0: none does. "auto": rows beyond Tukey's
+        upper fence (third quartile + 1.5 x interquartile range) of the logarithmic error, and in
+        any case the worst one.
+
+    Returns
+    -------
+    float
+        Halfway between the two neighbouring scores where a number of rows is asked for.
+    """
+    ordered = np.sort(scores)
+    if contamination != "auto":
+        return _between(ordered, round(contamination * len(ordered)))
+    log_error = np.log(np.maximum(-ordered, np.finfo(np.float64).tiny))
+    lower, upper = np.percentile(log_error, [25, 75])
+    beyond = int(np.sum(log_error > upper + 1.5 * (upper - lower)))
+    return _between(ordered, max(beyond, 1))
+
+
+def _between(ordered: np.ndarray, k: int) -> float:
+    """Return a value above the k lowest of the sorted scores and not above the others."""
+    if k == 0:
+        return float(ordered[0])
+    below, above = ordered[k - 1], ordered[k]
+    middle = below + (above - below) / 2
+    return float(middle if middle > below else above)
+
+
+@contextmanager
+def _all_or_nothing(estimator: object) -> Iterator[None]:
+    """Undo every change of the estimator's attributes if the block fails."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+class Detector(
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    OutlierMixin,
+    CallbackSupportMixin,
+    Params,
+    ABC,
+):
+    """Base of detectors that squeeze a row into a code and rebuild it.
+
+    A subclass says how it is fitted (`_fit`), how rows become codes (`_encode`), how codes become
+    rows (`_decode`) and how wrong each rebuilt value is (`_errors`), all on plain arrays.
+
+    Scores follow scikit-learn: high means normal, ``decision_function`` is the score above the
+    threshold, and ``predict`` returns +1 for inliers and -1 for outliers.
+    """
+
+    contamination: Contamination = "auto"
+
+    @abstractmethod
+    def _fit(self, X: np.ndarray, y: Any) -> None:
+        """Learn from validated rows; set fitted attributes. `y` is for callbacks only."""
+
+    @abstractmethod
+    def _encode(self, X: np.ndarray) -> np.ndarray:
+        """Codes (n, latent_dim) of rows (n, n_features), in float64."""
+
+    @abstractmethod
+    def _decode(self, Z: np.ndarray) -> np.ndarray:
+        """Rows (n, n_features) of codes (n, latent_dim), in float64."""
+
+    @abstractmethod
+    def _errors(self, X_hat: np.ndarray, X: np.ndarray) -> np.ndarray:
+        """Error of each rebuilt value, same shape as `X`, in float64."""
+
+    @property
+    @abstractmethod
+    def _n_features_out(self) -> int:
+        """Number of columns that `transform` returns."""
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn what normal rows look like, and the threshold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, at least two, without missing values.
+        y : ignored
+            Nothing is learned from it; callbacks that score get it.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data are unusable; the message names which. The estimator is
+            then left as it was before the call.
+        """
+        with _all_or_nothing(self):
+            return self._fit_with_callbacks(X, y)
+
+    @with_callbacks
+    def _fit_with_callbacks(self, X: Any, y: Any) -> Self:
+        self._check_params()
+        X = self._validate(X, reset=True)
+        self._fit(X, y)
+        self.offset_ = find_threshold(self._score(X), self.contamination)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Codes of rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, latent_dim_), or what `set_output` asks for
+            In the dtype of `X`.
+        """
+        X = self._validate(X)
+        return in_chunks(self._encode, X).astype(X.dtype, copy=False)
+
+    def inverse_transform(self, Z: Any) -> np.ndarray:
+        """Rows rebuilt from codes.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, latent_dim_)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        Z = check_array(Z, dtype=[np.float64, np.float32], order="C", input_name="Z")
+        if Z.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"Z has {Z.shape[1]} columns; codes of this {type(self).__name__} have "
+                f"{self._n_features_out}."
+            )
+        return in_chunks(self._decode, Z).astype(Z.dtype, copy=False)
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """Rows as the detector rebuilds them: ``inverse_transform(transform(X))``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            In the dtype of `X`.
+        """
+        X = self._validate(X)
+        return in_chunks(self._reconstruct, X).astype(X.dtype, copy=False)
+
+    def score_features(self, X: Any) -> np.ndarray:
+        """Error of each value: which columns make a row strange.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), float64
+            Not negative; a row's mean is minus its score.
+        """
+        return in_chunks(self._feature_errors, self._validate(X))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Score of each row: minus the mean error over its columns. High means normal.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+        """
+        return self._score(self._validate(X))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Score above the threshold: ``score_samples(X) - offset_``. Negative means outlier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """+1 for inliers, -1 for outliers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), int
+        """
+        return np.where(self.decision_function(X) < 0, -1, 1)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean of `score_samples`, so that grid search prefers the lower error.
+
+        It prefers the identity, too: maximised over ``latent_dim`` it picks the widest code,
+        which detects nothing. With labelled rows, search with an ROC AUC scorer instead.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        float
+        """
+        return float(self.score_samples(X).mean())
+
+    def _score(self, X: np.ndarray) -> np.ndarray:
+        return in_chunks(lambda block: -self._feature_errors(block).mean(axis=1), X)
+
+    def _feature_errors(self, X: np.ndarray) -> np.ndarray:
+        return self._errors(self._reconstruct(X), X)
+
+    def _reconstruct(self, X: np.ndarray) -> np.ndarray:
+        return self._decode(self._encode(X))
+
+    def _validate(self, X: Any, *, reset: bool = False) -> np.ndarray:
+        """Return `X` as a finite C-ordered float array; errors name the row and column."""
+        if not reset:
+            check_is_fitted(self)
+        array = validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype=[np.float64, np.float32],
+            order="C",
+            ensure_all_finite=False,
+            ensure_min_samples=2 if reset else 1,
+        )
+        if not np.isfinite(array).all():
+            self._refuse_not_finite(array)
+        return array
+
+    def _refuse_not_finite(self, X: np.ndarray) -> None:
+        row, column = np.argwhere(~np.isfinite(X))[0]
+        names = getattr(self, "feature_names_in_", None)
+        where = f"column {column}" if names is None else f"column {names[column]!r}"
+        count = int((~np.isfinite(X).all(axis=1)).sum())
+        value = "NaN" if np.isnan(X[row, column]) else "infinity (inf)"
+        raise ValueError(
+            f"Input X contains {value} in {where}, row {row}; {count} of {len(X)} rows have such "
+            f"values. {type(self).__name__} takes finite numbers: impute (SimpleImputer) or drop."
+        )
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def default_latent_dim(n_features: int) -> int:
+    """Square root of the number of columns, rounded up, and less than all of them."""
+    return max(1, min(n_features - 1, int(np.ceil(np.sqrt(n_features)))))

@@ -1,0 +1,44 @@
+"""Principal components: the best linear autoencoder, in closed form."""
+
+import numpy as np
+from sklearn.utils.extmath import randomized_svd, svd_flip
+
+
+def principal_axes(
+    X: np.ndarray, n_components: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, orthonormal axes and variances of the rows of `X`, largest variance first.
+
+    The covariance's eigenvectors are exact and cost O(n d^2 + d^3); when only a few of many
+    components are wanted, a randomized SVD (Halko et al., 2011) with a fixed seed is cheaper.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Finite rows.
+    n_components : int, optional
+        How many axes; all min(n, d) of them when None.
+
+    Returns
+    -------
+    mean : ndarray of shape (d,)
+    axes : ndarray of shape (n_components, d)
+    variances : ndarray of shape (n_components,)
+        Divided by n - 1, as scikit-learn's PCA does.
+    """
+    n, d = X.shape
+    freedom = max(n - 1, 1)
+    k = min(n, d) if n_components is None else min(n_components, n, d)
+    mean = X.mean(axis=0, dtype=np.float64)
+    centred = X - mean
+    if min(n, d) > 300 and k < 0.2 * min(n, d):
+        _, s, axes = randomized_svd(centred, k, n_iter=7, random_state=0)
+        variances = s**2 / freedom
+    elif n >= d:
+        variances, vectors = np.linalg.eigh(centred.T @ centred / freedom)
+        variances, axes = variances[::-1][:k], vectors.T[::-1][:k]
+    else:
+        _, s, axes = np.linalg.svd(centred, full_matrices=False)
+        variances, axes = s[:k] ** 2 / freedom, axes[:k]
+    axes = svd_flip(None, axes, u_based_decision=False)[1]
+    return mean, axes, np.maximum(variances, 0.0)

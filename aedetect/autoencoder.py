@@ -1,0 +1,380 @@
+"""Autoencoder: rebuild a row from a narrow code, and distrust rows that come back wrong."""
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
+
+from ._backprop import Backprop, serves
+from ._detector import Detector, default_latent_dim, find_threshold
+from ._linear import principal_axes
+from ._params import Count, NotNegative, Positive, Range
+from ._training import EarlyStopping, Flat, Gradient, autograd, make_step, minimise, seeded
+from .losses import LOSSES
+from .networks import Coder, DenseStack, Network, as_network
+
+REPORT_ROWS = 2000  # the did-it-learn check looks at this many rows at most,
+REPORT_AT_LEAST = 30  # and at held-out rows only if there are this many
+
+
+class Autoencoder(Detector):
+    """Score rows by how badly an undercomplete autoencoder rebuilds them.
+
+    An encoder squeezes a row x into a code z of a few numbers, a decoder rebuilds it, and both
+    learn to make the mean of ``error(x_hat, x)`` over the training rows small (Rumelhart, Hinton
+    & Williams, 1986; Hinton & Salakhutdinov, 2006). What is common among the training rows is
+    rebuilt well; what is strange is not.
+
+    Rows enter the network centred on the column means and divided by one overall standard
+    deviation, and leave it mapped back. Columns with larger spread count for more, as in PCA: put
+    a ``StandardScaler`` in front where that is not wanted. A network whose output is bounded
+    ("sigmoid", "tanh") gets the data as they are.
+
+    Parameters
+    ----------
+    latent_dim : int or "auto", default="auto"
+        Width of the code; "auto" is the square root of the number of columns, rounded up.
+    network : Network or tuple of int, default=(64, 32)
+        The layers; a tuple gives the encoder's hidden widths and means `Dense`.
+    loss : {"squared_error", "absolute_error", "binary_cross_entropy", "huber"}, \
+            default="squared_error"
+        Error of a rebuilt value, averaged over columns. The cross-entropy needs data in [0, 1] and
+        ``output_activation="sigmoid"``; Huber's bend is at the overall standard deviation.
+    optimizer : {"adam", "adamw", "sgd", "rmsprop"}, default="adam"
+        "sgd" has a Nesterov momentum of 0.9.
+    learning_rate : float, default=0.001
+    epochs : int, default=100
+        Passes over the training rows, at most.
+    batch_size : int or "auto", default="auto"
+        Rows a step; "auto" makes about 16 steps an epoch, with 8 to 256 rows each.
+    weight_decay : float, default=0
+        L2 penalty ("adamw": decoupled decay).
+    early_stopping : bool, default=False
+        Hold out rows, keep the weights of the epoch that rebuilt them best, and stop when none has
+        been better for a while.
+    validation_fraction : float, default=0.1
+        Share of the training rows held out by `early_stopping`.
+    n_iter_no_change : int, default=10
+        Epochs without improvement after which `early_stopping` stops.
+    tol : float, default=0.0001
+        Smallest improvement that counts, as a share of the mean row's error.
+    contamination : float or "auto", default="auto"
+        Share of training rows, from 0 to 0.5, that the threshold puts outside; "auto" takes
+        rows beyond Tukey's fence of the logarithmic error, and at least the worst one.
+    device : str, default="auto"
+        Where to train: "cpu", "cuda", ...; "auto" prefers CUDA. Fitted networks rest on the CPU.
+    random_state : int, RandomState or None, default=None
+        Seed of weights, shuffles and the held-out rows. None differs from call to call. The global
+        random state is never touched.
+    warm_start : bool, default=False
+        Go on from the weights of the previous fit.
+
+    Attributes
+    ----------
+    weights_ : dict of str to ndarray
+        Trained parameters. A dense layer's last row is its bias.
+    loss_curve_ : list of float
+        Mean training loss of each epoch, in the unit of the loss.
+    validation_loss_curve_ : list of float
+        The same on held-out rows; only with `early_stopping`.
+    n_iter_ : int
+        Epochs run, over all fits with `warm_start`.
+    n_parameters_ : int
+        Numbers learned.
+    fit_report_ : dict
+        The did-it-learn check, on at most 2,000 rows: "rows" ("training" or "held-out"), "error"
+        of this model, "mean_row_error" of answering with the column means, "pca_error" of the
+        principal components of equal width.
+    latent_dim_ : int
+        Width of the code.
+    mean_ : ndarray of shape (n_features,)
+    scale_ : float
+        What rows are centred on and divided by; 0 and 1 where the network's output is bounded, and
+        no centring where it has no bias.
+    offset_ : float
+        Threshold on the score.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+        Only where `X` had column names.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If the fitted model rebuilds rows no better than the column means.
+    UserWarning
+        If ``latent_dim >= n_features``: the identity can be learned, and detects nothing.
+
+    See Also
+    --------
+    PCADetector : The linear case in closed form.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from aedetect import Autoencoder
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> benign, malignant = X[y == 1], X[y == 0]
+    >>> detector = make_pipeline(StandardScaler(), Autoencoder(epochs=20, random_state=0))
+    >>> scores = detector.fit(benign[:200]).score_samples(malignant)
+    >>> bool(scores.mean() < detector.score_samples(benign[200:]).mean())
+    True
+    """
+
+    latent_dim: Literal["auto"] | Count = "auto"
+    network: Network | tuple[Count, ...] = (64, 32)
+    loss: Literal["squared_error", "absolute_error", "binary_cross_entropy", "huber"] = (
+        "squared_error"
+    )
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = "adam"
+    learning_rate: Positive = 1e-3
+    epochs: Count = 100
+    batch_size: Literal["auto"] | Count = "auto"
+    weight_decay: NotNegative = 0.0
+    early_stopping: bool = False
+    validation_fraction: Annotated[float, Range(0, 0.5, above_low=True)] = 0.1
+    n_iter_no_change: Count = 10
+    tol: NotNegative = 1e-4
+    device: str = "auto"
+    random_state: int | np.random.RandomState | None = None
+    warm_start: bool = False
+
+    # What a variant overrides ----------------------------------------------------------------
+
+    def _loss(self, net: Coder, x: Tensor) -> Tensor:
+        """Loss of each row (K, n) of a batch (K, n, d)."""
+        return self._row_error(net.decode(net.encode(x)), x)
+
+    def _build(self, n_features: int, latent_dim: int, generators: list[torch.Generator]) -> Coder:
+        """Module with `encode` and `decode` for ``len(generators)`` models."""
+        return as_network(self.network).build(n_features, latent_dim, generators)
+
+    # -----------------------------------------------------------------------------------------
+
+    def _row_error(self, x_hat: Tensor, x: Tensor) -> Tensor:
+        """Mean error over the columns."""
+        return LOSSES[self.loss].error(x_hat, x).mean(-1)
+
+    def _fit(self, X: np.ndarray, y: Any) -> None:
+        generator = seeded(self.random_state)
+        if self.warm_start and hasattr(self, "weights_"):
+            net = self._restored()
+        else:
+            net = self._new(X, generator)
+        order = torch.randperm(len(X), generator=generator)
+        n_held_out = int(np.ceil(self.validation_fraction * len(X))) if self.early_stopping else 0
+        held_out, kept = order[:n_held_out], order[n_held_out:]
+        try:
+            self._train(net, X, y, kept, held_out, generator)
+        except FloatingPointError as error:
+            raise ValueError(
+                f"Training diverged in epoch {len(self.loss_curve_) + 1}: {error}. Lower "
+                f"learning_rate={self.learning_rate}, or look for extreme values in X."
+            ) from error
+        self.n_iter_ = len(self.loss_curve_)
+        self.n_parameters_ = sum(p.numel() for p in net.parameters())
+        self._keep(net)
+        if n_held_out >= REPORT_AT_LEAST:
+            self._did_it_learn(X, held_out, "held-out")
+        else:
+            self._did_it_learn(X, kept, "training")
+
+    def _new(self, X: np.ndarray, generator: torch.Generator) -> Coder:
+        """Start afresh: the frame of the data, the width of the code, initial weights."""
+        network = as_network(self.network)
+        output = getattr(network, "output_activation", "identity")
+        if self.loss == "binary_cross_entropy" and output != "sigmoid":
+            raise ValueError(
+                f"loss='binary_cross_entropy' needs outputs in (0, 1), which network={network!r} "
+                "does not promise; set network=Dense(..., output_activation='sigmoid')."
+            )
+        d = X.shape[1]
+        self.mean_, self.scale_ = np.zeros(d), 1.0
+        if output == "identity":
+            if getattr(network, "bias", True):
+                self.mean_ = X.mean(axis=0, dtype=np.float64)
+            self.scale_ = float(np.sqrt(np.square(X - self.mean_).mean())) or 1.0
+        self.latent_dim_ = default_latent_dim(d) if self.latent_dim == "auto" else self.latent_dim
+        if self.latent_dim != "auto" and self.latent_dim >= d:
+            warnings.warn(
+                f"latent_dim={self.latent_dim} is not below the {d} columns of X: the network can "
+                "learn the identity, which rebuilds outliers as well as inliers. Lower it.",
+                stacklevel=5,
+            )
+        self.loss_curve_: list[float] = []
+        self.validation_loss_curve_: list[float] = []
+        return self._build(d, self.latent_dim_, [generator])
+
+    def _train(
+        self,
+        net: Coder,
+        X: np.ndarray,
+        y: Any,
+        kept: Tensor,
+        held_out: Tensor,
+        generator: torch.Generator,
+    ) -> None:
+        """Run the epochs, with callbacks and early stopping around each."""
+        flat, rows = Flat.of(net.to(self._device())), self._enter(X).to(self._device())
+        epochs = self._epochs(net, flat, rows, kept, generator)
+        early_stopping = EarlyStopping(
+            flat,
+            torch.no_grad()(lambda: self._loss(net, rows[held_out][None]).mean(-1)),
+            patience=self.n_iter_no_change,
+            tol=self.tol,
+        )
+        unit = self.scale_ ** LOSSES[self.loss].degree
+        now: dict[str, Any] = {"estimator": self, "X": X, "y": y}
+        context = self._init_callback_context(max_subtasks=self.epochs)
+        context.call_on_fit_task_begin(**now)
+        for _ in range(self.epochs):
+            epoch = context.subcontext("epoch").call_on_fit_task_begin(**now)
+            self.loss_curve_.append(float(next(epochs)) * unit)
+            if len(held_out):
+                self.validation_loss_curve_.append(float(early_stopping.update()) * unit)
+            stop = epoch.call_on_fit_task_end(
+                **now, reconstruction_attributes=lambda: self._so_far(net, X)
+            )
+            if stop or (len(held_out) and early_stopping.done):
+                break
+        if len(held_out):
+            early_stopping.restore()
+        context.call_on_fit_task_end(**now)
+
+    def _epochs(
+        self, net: Coder, flat: Flat, rows: Tensor, kept: Tensor, generator: torch.Generator
+    ) -> Iterator[Tensor]:
+        """Set the loop up; each item taken from it is an epoch's mean loss."""
+        return minimise(
+            self._gradient(net, flat, rows),
+            make_step(
+                self.optimizer,
+                flat,
+                learning_rate=self.learning_rate,
+                weight_decay=self.weight_decay,
+            ),
+            kept[None].to(rows.device),
+            generators=[generator],
+            batch_size=self._batch_size(len(kept)),
+        )
+
+    def _gradient(self, net: Coder, flat: Flat, X: Tensor) -> Gradient:
+        """Backpropagation written out where it serves, else automatic differentiation."""
+        if isinstance(net, DenseStack) and serves(net) and type(self)._loss is Autoencoder._loss:
+            return Backprop(net, LOSSES[self.loss], X)
+        return autograd(lambda x: self._loss(net, x), flat, X)
+
+    def _so_far(self, net: Coder, X: np.ndarray) -> dict[str, Any]:
+        """Fitted attributes as if training stopped here, for callbacks that score."""
+        snapshot = copy.copy(self)
+        snapshot._keep(net)
+        scores = snapshot._score(X)
+        return {
+            "weights_": snapshot.weights_,
+            "_net": snapshot._net,
+            "offset_": find_threshold(scores, self.contamination),
+        }
+
+    def _keep(self, net: Coder) -> None:
+        """Store the parameters as plain arrays, and a network on the CPU that uses them."""
+        self.weights_ = {
+            name: p[0].detach().cpu().numpy().copy() for name, p in net.named_parameters()
+        }
+        self._net = self._restored()
+
+    def _restored(self) -> Coder:
+        """The network that `weights_` describes."""
+        net = self._build(self.n_features_in_, self.latent_dim_, [seeded(0)])
+        for name, parameter in net.named_parameters():
+            parameter.data = torch.tensor(self.weights_[name])[None]
+        return net.eval()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_net"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "weights_" in state:
+            self._net = self._restored()
+
+    def _did_it_learn(self, X: np.ndarray, rows: Tensor, kind: str) -> None:
+        """Compare with the mean row and with PCA of equal width; warn if the net is no better."""
+        X = X[rows[:REPORT_ROWS].numpy()]
+        mean, axes, _ = principal_axes(X, self.latent_dim_)
+        by_mean = np.broadcast_to(mean, X.shape)
+        by_pca = (X - mean) @ axes.T @ axes + mean
+        if self.loss == "binary_cross_entropy":
+            by_pca = by_pca.clip(1e-3, 1 - 1e-3)  # a linear map leaves the range the loss allows
+        self.fit_report_ = {
+            "rows": kind,
+            "error": (error := -float(self._score(X).mean())),
+            "mean_row_error": (baseline := float(self._errors(by_mean, X).mean())),
+            "pca_error": float(self._errors(by_pca, X).mean()),
+        }
+        if error >= baseline > 0:
+            warnings.warn(
+                f"The network did not learn: its error {error:.3g} on {kind} rows is "
+                f"not below that of the column means, {baseline:.3g}. Scale the columns "
+                "(StandardScaler), train longer (epochs), or change learning_rate.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+
+    def _encode(self, X: np.ndarray) -> np.ndarray:
+        return self._apply(self._net.encode, self._enter(X))
+
+    def _decode(self, Z: np.ndarray) -> np.ndarray:
+        codes = torch.from_numpy(Z.astype(np.float32))
+        return self._apply(self._net.decode, codes) * self.scale_ + self.mean_
+
+    def _apply(self, function: Callable[[Tensor], Tensor], x: Tensor) -> np.ndarray:
+        """Run one model on rows (n, ...); float64 out."""
+        with torch.inference_mode():
+            return function(x[None])[0].double().numpy()
+
+    def _enter(self, X: np.ndarray) -> Tensor:
+        """Rows in the network's frame, float32."""
+        return torch.from_numpy(((X - self.mean_) / self.scale_).astype(np.float32))
+
+    def _errors(self, X_hat: np.ndarray, X: np.ndarray) -> np.ndarray:
+        loss = LOSSES[self.loss]
+        x_hat, x = (torch.from_numpy(a / self.scale_) for a in (X_hat, X))
+        return loss.error(x_hat, x.double()).numpy() * self.scale_**loss.degree
+
+    def _validate(self, X: Any, *, reset: bool = False) -> np.ndarray:
+        X = super()._validate(X, reset=reset)
+        if self.loss == "binary_cross_entropy" and (X.min() < 0 or X.max() > 1):
+            column = np.argmax(((X < 0) | (X > 1)).any(axis=0))
+            raise ValueError(
+                f"loss='binary_cross_entropy' takes values from 0 to 1; column {column} of X runs "
+                f"from {X[:, column].min():g} to {X[:, column].max():g}. Put a "
+                "MinMaxScaler(clip=True) in front."
+            )
+        return X
+
+    def _batch_size(self, n: int) -> int:
+        if self.batch_size != "auto":
+            return self.batch_size
+        return int(2 ** np.clip(np.log2(n / 16) // 1, 3, 8))
+
+    def _device(self) -> torch.device:
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            return torch.empty(0, device=self.device).device
+        except (RuntimeError, AssertionError) as error:  # torch raises either
+            reason = str(error).partition("\n")[0]
+            raise ValueError(
+                f"device={self.device!r} cannot be used here ({reason}); expected 'auto', 'cpu' or "
+                "a device that torch finds."
+            ) from error
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.latent_dim_

@@ -1,0 +1,210 @@
+"""The command line: ``aedetect detect TABLE.csv`` and ``aedetect demo``."""
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+try:
+    import click
+except ModuleNotFoundError:  # pragma: no cover
+    sys.exit("The command line needs click: pip install 'aedetect[cli]'")
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class _Refusal(click.ClickException):
+    """An input that cannot be worked with: one line, exit code 2."""
+
+    exit_code = 2
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Turn errors into one line on stderr and exit code 2, warnings into a line each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        try:
+            yield
+        except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
+            raise _Refusal(" ".join(str(error).split()) or type(error).__name__) from error
+        finally:
+            for text in dict.fromkeys(str(warning.message) for warning in caught):
+                click.echo(f"Warning: {text}", err=True)
+
+
+class _Contamination(click.ParamType):
+    name = "auto|SHARE"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value == "auto":
+            return value
+        try:
+            share = float(value)
+        except ValueError:
+            share = -1
+        if not 0 <= share <= 0.5:
+            raise _Refusal(f"--contamination {value}: expected auto or a share from 0 to 0.5")
+        return share
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="aedetect")
+def main() -> None:
+    """Find the strange rows of a table with an autoencoder."""
+
+
+@main.command()
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Write all scored rows to this CSV."
+)
+@click.option(
+    "--top", type=click.IntRange(0), default=10, show_default=True, help="Strangest rows to show."
+)
+@click.option(
+    "--contamination",
+    type=_Contamination(),
+    default="auto",
+    show_default=True,
+    help="Share of rows to flag.",
+)
+@click.option(
+    "--exclude", multiple=True, metavar="COLUMN", help="Leave a column out; may be repeated."
+)
+@click.option(
+    "--label",
+    metavar="COLUMN",
+    help="Column with the truth: +1 inlier, -1 outlier, or see --outlier. Not learned from.",
+)
+@click.option("--outlier", metavar="VALUE", help="Value of the label column that marks outliers.")
+@click.option(
+    "--delimiter", default=",", show_default=True, help="Between the fields of a text file."
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
+def detect(
+    table: Path,
+    output: Path | None,
+    top: int,
+    contamination: Any,
+    exclude: tuple[str, ...],
+    label: str | None,
+    outlier: str | None,
+    delimiter: str,
+    seed: int,
+    device: str,
+) -> None:
+    """Score the rows of TABLE, a CSV or Parquet file of numbers.
+
+    The strangest rows go to standard output with the three features that contribute most, a
+    summary to standard error. Rows are counted from 1, the row below the header.
+    """
+    with _in_one_line():
+        if output is not None and not output.resolve().parent.is_dir():
+            raise FileNotFoundError(f"--output {output}: its folder does not exist")
+        from .tables import numeric_columns, read_table, write_csv
+
+        frame = read_table(table, delimiter)
+        truth = None if label is None else _is_outlier(frame, label, outlier)
+        numbers = numeric_columns(frame, [*exclude, *([] if label is None else [label])])
+
+        from .explain import explain_rows
+
+        detector = _detector(contamination=contamination, random_state=seed, device=device)
+        rows = explain_rows(detector.fit(numbers), numbers)
+        if output is not None:
+            write_csv(rows, output)
+    if top:
+        strangest = rows.sort_values("score", kind="stable").head(top)
+        click.echo(strangest.to_string(index=False, float_format="{:.4g}".format))
+    click.echo(_summary(table, detector, rows, output, truth), err=True)
+
+
+@main.command()
+@click.option(
+    "--output-dir",
+    type=click.Path(path_type=Path),
+    default="demo",
+    show_default=True,
+    help="Folder for the CSV and PNG files; made if missing.",
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+def demo(output_dir: Path, seed: int) -> None:
+    """Run on two tables that come with scikit-learn: breast cancer and digits."""
+    with _in_one_line():
+        from .demo import run_demo
+
+        for line in run_demo(output_dir, seed, lambda **kwargs: _detector(device="cpu", **kwargs)):
+            click.echo(line)
+
+
+def _detector(**params: Any) -> Any:
+    """Standardised columns, then an autoencoder that strange training rows mislead little.
+
+    They pull less on an absolute error than on a squared one; weight decay keeps the network from
+    learning them by heart; and a code that cannot grow without limit cannot follow a row that is
+    far from all others.
+    """
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from . import Autoencoder, Dense
+
+    autoencoder = Autoencoder(
+        network=Dense(hidden=(64, 32), code_activation="tanh"),
+        loss="absolute_error",
+        optimizer="adamw",
+        weight_decay=1.0,
+        epochs=50,
+        **params,
+    )
+    pipeline = make_pipeline(StandardScaler(), autoencoder)
+    if sys.stderr.isatty():
+        import rich
+        from sklearn.callback import ProgressBar
+
+        rich.reconfigure(stderr=True)
+        pipeline.set_callbacks(ProgressBar())
+    return pipeline
+
+
+def _is_outlier(frame: Any, label: str, outlier: str | None) -> "np.ndarray":
+    """Which rows the label column calls outliers."""
+    if label not in frame.columns:
+        raise ValueError(f"--label {label}: no such column")
+    values = frame[label].astype(str)
+    found = sorted(values.unique())
+    if outlier is None and set(found) <= {"1", "-1", "1.0", "-1.0", "+1"}:
+        return values.str.startswith("-").to_numpy()
+    if outlier is None or outlier not in found:
+        shown = ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
+        raise ValueError(
+            f"column {label!r} holds {shown}; say which value marks outliers with --outlier VALUE"
+        )
+    return (values == outlier).to_numpy()
+
+
+def _summary(table: Path, detector: Any, rows: Any, output: Path | None, truth: Any) -> str:
+    flagged = int((rows["label"] == -1).sum())
+    report = detector[-1].fit_report_
+    text = (
+        f"{table}: {len(rows)} rows scored, {flagged} flagged ({flagged / len(rows):.1%}) below "
+        f"the score {detector[-1].offset_:.4g}. Values are rebuilt to within {report['error']:.2g} "
+        f"standard deviations on average; the column means alone miss by "
+        f"{report['mean_row_error']:.2g}, principal components of equal width by "
+        f"{report['pca_error']:.2g}."
+    )
+    if truth is not None and 0 < truth.sum() < len(truth):
+        from sklearn.metrics import average_precision_score, roc_auc_score
+
+        auroc, precision = (
+            f(truth, -rows["score"]) for f in (roc_auc_score, average_precision_score)
+        )
+        text += f" Against the label: AUROC {auroc:.3f}, average precision {precision:.3f}."
+    if output is not None:
+        text += f" All rows are in {output}."
+    return text

@@ -1,0 +1,238 @@
+"""Networks: small descriptions of layers, and the modules they build, K models at a time."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional, init
+
+from ._params import Count, Params
+
+ActivationName = Literal["relu", "silu", "elu", "tanh", "sigmoid", "identity"]
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "silu": functional.silu,
+    "elu": functional.elu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "identity": lambda x: x,
+}
+
+# Gain of the initial weights: He et al. (2015) for the rectifiers, Glorot & Bengio (2010) for the
+# others; a sigmoid's slope is 1/4 at 0, so its gain is 4 (an eight-layer net stalls otherwise).
+GAINS = {
+    "relu": math.sqrt(2),
+    "silu": math.sqrt(2),
+    "elu": math.sqrt(2),
+    "tanh": 5 / 3,
+    "sigmoid": 4,
+}
+
+
+class Affine(nn.Module):
+    """K affine maps and an activation: ``activation(x W + b)``.
+
+    Attributes
+    ----------
+    weight : Parameter of shape (K, n_in + bias, n_out)
+        The last of the n_in + 1 rows is the bias, as if x ended in a constant 1.
+    """
+
+    def __init__(
+        self,
+        generators: Sequence[torch.Generator],
+        n_in: int,
+        n_out: int,
+        activation: str,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        self.n_in, self.bias, self.activation = n_in, bias, activation
+        self.weight = nn.Parameter(torch.zeros(len(generators), n_in + bias, n_out))
+        gain = GAINS.get(activation, 1.0)
+        for weight, generator in zip(self.weight.data, generators, strict=True):
+            init.xavier_uniform_(weight[:n_in], gain, generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ACTIVATIONS[self.activation](_affine(x, self.weight[:, : self.n_in], self.offset))
+
+    @property
+    def offset(self) -> Tensor | None:
+        """The bias (K, 1, n_out), or None."""
+        return self.weight[:, -1:] if self.bias else None
+
+
+class TransposedAffine(nn.Module):
+    """The affine map back through a layer's own weights: ``activation(z W' + c)``."""
+
+    def __init__(self, mirrored: Affine, activation: str) -> None:
+        super().__init__()
+        self.activation = activation
+        self.weight = mirrored.weight  # the same storage, counted once
+        k, n_in = len(mirrored.weight), mirrored.n_in
+        self.offset = nn.Parameter(torch.zeros(k, 1, n_in)) if mirrored.bias else None
+        self.n_out = n_in
+
+    def forward(self, z: Tensor) -> Tensor:
+        return ACTIVATIONS[self.activation](
+            _affine(z, self.weight[:, : self.n_out].mT, self.offset)
+        )
+
+
+def _affine(x: Tensor, weight: Tensor, offset: Tensor | None) -> Tensor:
+    """Return x W + b for x (K, n, n_in), or (n, n_in) shared by all K models."""
+    if x.ndim == 2:
+        x = x.expand(len(weight), -1, -1)
+    if len(weight) == 1:  # faster than a batch of one, and rounds alike for any number of rows
+        product = x[0] @ weight[0] if offset is None else torch.addmm(offset[0], x[0], weight[0])
+        return product[None]
+    return torch.bmm(x, weight) if offset is None else torch.baddbmm(offset, x, weight)
+
+
+class Coder(nn.Module):
+    """K autoencoders side by side: what a network builds and an objective uses."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes (K, n, latent_dim) of rows (K, n, n_features)."""
+        raise NotImplementedError(f"{type(self).__name__} must say how it encodes.")
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Rows (K, n, n_features) rebuilt from codes (K, n, latent_dim)."""
+        raise NotImplementedError(f"{type(self).__name__} must say how it decodes.")
+
+
+class DenseStack(Coder):
+    """Dense layers down to the code, dense layers up.
+
+    Attributes
+    ----------
+    encoder, decoder : Sequential
+        Rows (K, n, n_features) to codes (K, n, latent_dim), and back.
+    """
+
+    def __init__(self, encoder: Sequence[nn.Module], decoder: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.encoder, self.decoder = nn.Sequential(*encoder), nn.Sequential(*decoder)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.encoder(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.decoder(z)
+
+
+class Network(Params):
+    """Description of a network. A new kind overrides `build`."""
+
+    def build(
+        self, n_features: int, latent_dim: int, generators: Sequence[torch.Generator]
+    ) -> Coder:
+        """Return the module that encodes and decodes for ``len(generators)`` models.
+
+        Parameters
+        ----------
+        n_features, latent_dim : int
+            Width of a row and of a code.
+        generators : sequence of K torch.Generator
+            Each draws the initial weights of one model.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must say how it is built.")
+
+
+class Dense(Network):
+    """Fully connected layers; the decoder mirrors the encoder.
+
+    Parameters
+    ----------
+    hidden : tuple of int, default=(64, 32)
+        Widths of the encoder's hidden layers; () for a single layer to the code.
+    activation : {"relu", "silu", "elu", "tanh", "sigmoid", "identity"}, default="relu"
+        Of the hidden layers.
+    code_activation : same names, default="identity"
+        Of the code.
+    output_activation : same names, default="identity"
+        Of the rebuilt row: "sigmoid" for data in [0, 1], "tanh" for data in [-1, 1].
+    bias : bool, default=True
+        Whether layers have an offset. Without one (and without the centring that goes with it) a
+        linear autoencoder finds the uncentred singular vectors instead of PCA's axes.
+
+    Examples
+    --------
+    >>> from aedetect.networks import Dense
+    >>> Dense(hidden=(16,), activation="tanh")
+    Dense(activation='tanh', hidden=(16,))
+    """
+
+    hidden: tuple[Count, ...] = (64, 32)
+    activation: ActivationName = "relu"
+    code_activation: ActivationName = "identity"
+    output_activation: ActivationName = "identity"
+    bias: bool = True
+
+    def build(
+        self, n_features: int, latent_dim: int, generators: Sequence[torch.Generator]
+    ) -> DenseStack:
+        down = self._layers(
+            (n_features, *self.hidden, latent_dim), self.code_activation, generators
+        )
+        up = self._layers(
+            (latent_dim, *self.hidden[::-1], n_features), self.output_activation, generators
+        )
+        if self.output_activation == "identity":  # begin near the mean row: learning only gains
+            up[-1].weight.data.mul_(0.1)
+        return DenseStack(down, up)
+
+    def _layers(
+        self, widths: tuple[int, ...], last: str, generators: Sequence[torch.Generator]
+    ) -> list[Affine]:
+        """Affine maps from width to width: hidden activations between, `last` at the end."""
+        activations = [self.activation] * (len(widths) - 2) + [last]
+        return [
+            Affine(generators, n_in, n_out, activation, self.bias)
+            for n_in, n_out, activation in zip(widths, widths[1:], activations, strict=False)
+        ]
+
+
+class Tied(Dense):
+    """Fully connected layers whose decoder uses the encoder's weights, transposed.
+
+    Half the weights of `Dense`. With ``hidden=()``, the default here, and identity activations
+    it learns PCA's subspace and an orthogonal weight matrix (Baldi & Hornik, 1989).
+
+    Parameters
+    ----------
+    hidden : tuple of int, default=()
+        Widths of the encoder's hidden layers.
+    activation, code_activation, output_activation, bias
+        As in `Dense`.
+
+    Examples
+    --------
+    >>> from aedetect.networks import Tied
+    >>> Tied(hidden=(16,))
+    Tied(hidden=(16,))
+    """
+
+    hidden: tuple[Count, ...] = ()
+
+    def build(
+        self, n_features: int, latent_dim: int, generators: Sequence[torch.Generator]
+    ) -> DenseStack:
+        down = self._layers(
+            (n_features, *self.hidden, latent_dim), self.code_activation, generators
+        )
+        activations = [*[self.activation] * len(self.hidden), self.output_activation]
+        up = [
+            TransposedAffine(layer, activation)
+            for layer, activation in zip(down[::-1], activations, strict=True)
+        ]
+        return DenseStack(down, up)
+
+
+def as_network(network: Network | Sequence[int]) -> Network:
+    """Return a checked network; a tuple of widths means `Dense`."""
+    network = network if isinstance(network, Network) else Dense(hidden=tuple(network))
+    return network._check_params()

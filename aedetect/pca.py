@@ -1,0 +1,101 @@
+"""Principal component analysis as a detector: the linear baseline, in closed form."""
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+from ._detector import Detector, default_latent_dim
+from ._linear import principal_axes
+from ._params import Count, Range
+
+
+class PCADetector(Detector):
+    """Score rows by their squared distance from the first principal components.
+
+    The best linear autoencoder (Bourlard & Kamp, 1988; Baldi & Hornik, 1989): what a deeper one
+    has to beat.
+
+    Parameters
+    ----------
+    latent_dim : int, float or "auto", default="auto"
+        Number of components; a float in (0, 1) keeps the fewest components that hold that share
+        of the variance; "auto" is the square root of the number of columns, rounded up.
+    whiten : bool, default=False
+        Whether `transform` divides each component by its standard deviation. Scores do not
+        change.
+    contamination : float or "auto", default="auto"
+        Share of training rows, from 0 to 0.5, that the threshold puts outside; "auto" takes
+        rows beyond Tukey's fence of the logarithmic error, and at least the worst one.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (latent_dim_, n_features)
+        Orthonormal axes, largest variance first.
+    explained_variance_ : ndarray of shape (latent_dim_,)
+        Variance along each axis, in squared units of the data.
+    mean_ : ndarray of shape (n_features,)
+    latent_dim_ : int
+        Number of components kept.
+    n_parameters_ : int
+        Numbers learned: the axes and the mean.
+    offset_ : float
+        Threshold on the score.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+        Only where `X` had column names.
+
+    See Also
+    --------
+    Autoencoder : The same idea with curved surfaces.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from aedetect import PCADetector
+    >>> X = np.array([[0.0, 0.1], [1.0, 0.9], [2.0, 2.1], [3.0, 2.9]])
+    >>> detector = PCADetector(latent_dim=1, contamination=0).fit(X)
+    >>> detector.predict([[1.5, 1.5], [0, 4]])
+    array([ 1, -1])
+    """
+
+    latent_dim: Literal["auto"] | Count | Annotated[float, Range(0, 1, above_low=True)] = "auto"
+    whiten: bool = False
+
+    def _fit(self, X: np.ndarray, y: Any) -> None:
+        context = self._init_callback_context(max_subtasks=0)
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        self.mean_, self.components_, self.explained_variance_ = self._axes(X)
+        self.latent_dim_ = len(self.components_)
+        self.n_parameters_ = self.components_.size + self.mean_.size
+        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+
+    def _axes(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        wanted = default_latent_dim(X.shape[1]) if self.latent_dim == "auto" else self.latent_dim
+        if wanted >= 1 and not isinstance(wanted, float):
+            if wanted > X.shape[1]:
+                raise ValueError(
+                    f"latent_dim={wanted} exceeds the {X.shape[1]} columns of X; set at most that."
+                )
+            return principal_axes(X, int(wanted))
+        mean, axes, variances = principal_axes(X)
+        share = np.cumsum(variances) / max(variances.sum(), np.finfo(np.float64).tiny)
+        k = min(int(np.searchsorted(share, wanted)) + 1, len(axes))
+        return mean, axes[:k], variances[:k]
+
+    def _encode(self, X: np.ndarray) -> np.ndarray:
+        return (X - self.mean_) @ (self.components_ / self._scale()[:, None]).T
+
+    def _decode(self, Z: np.ndarray) -> np.ndarray:
+        return Z.astype(np.float64) @ (self.components_ * self._scale()[:, None]) + self.mean_
+
+    def _errors(self, X_hat: np.ndarray, X: np.ndarray) -> np.ndarray:
+        return np.square(X_hat - X)
+
+    def _scale(self) -> Any:
+        """Standard deviation along each axis if whitening, else 1; 1 where it is 0."""
+        deviation = np.sqrt(self.explained_variance_)
+        return np.where(self.whiten & (deviation > 0), deviation, 1.0)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.latent_dim_

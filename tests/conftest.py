@@ -1,0 +1,56 @@
+"""Settings every test shares."""
+
+import os
+
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # else scikit-learn leaves a check out
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.preprocessing import StandardScaler
+
+torch.set_num_threads(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """A skipped test proves nothing: it fails."""
+    report = yield
+    if report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def global_random_state_untouched(request):
+    """No test, and so nothing it calls, may move numpy's or torch's global generator."""
+    if "conformance" in request.node.nodeid:  # scikit-learn's own checks draw from it
+        yield
+        return
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()
+    yield
+    assert (np.random.get_state()[1] == before[0]).all()
+    assert torch.equal(torch.get_rng_state(), before[1])
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """1,797 images of 8 x 8 pixels in [0, 1], as rows."""
+    return load_digits().data / 16
+
+
+@pytest.fixture(scope="session")
+def tumours():
+    """Standardised benign rows to learn from, and other rows with the truth (+1 benign)."""
+    X, y = load_breast_cancer(return_X_y=True)
+    scaler = StandardScaler().fit(X[y == 1][:200])
+    test = np.r_[X[y == 1][200:], X[y == 0]]
+    truth = np.r_[np.ones((y == 1).sum() - 200), -np.ones((y == 0).sum())]
+    return scaler.transform(X[y == 1][:200]), scaler.transform(test), truth.astype(int)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

@@ -1,0 +1,200 @@
+"""What only the trained estimator does: early stopping, warm start, reports, callbacks."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from aedetect import Autoencoder, Dense, Tied
+from aedetect.networks import Network
+
+
+def test_early_stopping_keeps_the_best_weights(digits):
+    model = Autoencoder(
+        early_stopping=True, n_iter_no_change=3, epochs=500, learning_rate=0.02, random_state=0
+    ).fit(digits[:300])
+    curve = model.validation_loss_curve_
+    assert model.n_iter_ == len(curve) == len(model.loss_curve_) < 500
+    assert model.fit_report_["rows"] == "held-out"
+    assert model.fit_report_["error"] == pytest.approx(min(curve), rel=1e-3)
+    assert curve[-1] > min(curve)
+
+
+def test_without_early_stopping_all_epochs_run(digits):
+    model = Autoencoder(epochs=7, random_state=0).fit(digits[:100])
+    assert model.n_iter_ == len(model.loss_curve_) == 7
+    assert model.validation_loss_curve_ == []
+
+
+def test_warm_start_goes_on(digits):
+    model = Autoencoder(epochs=5, warm_start=True, random_state=0).fit(digits[:200])
+    first = model.loss_curve_[-1]
+    model.fit(digits[:200])
+    assert model.n_iter_ == 10
+    assert model.loss_curve_[5] < first
+    cold = Autoencoder(epochs=5, random_state=0).fit(digits[:200])
+    assert cold.fit(digits[:200]).n_iter_ == 5
+
+
+def test_report_compares_with_the_mean_row_and_pca(digits):
+    model = Autoencoder(latent_dim=8, epochs=100, random_state=0).fit(digits)
+    report = model.fit_report_
+    assert report["rows"] == "training"
+    assert report["error"] == pytest.approx(-model.score(digits), rel=1e-6)
+    assert report["mean_row_error"] == pytest.approx(digits.var(axis=0).mean(), rel=1e-6)
+    pca = PCA(8).fit(digits)
+    error = np.square(digits - pca.inverse_transform(pca.transform(digits))).mean()
+    assert report["pca_error"] == pytest.approx(error, rel=1e-6)
+    assert report["error"] < report["pca_error"]
+
+
+def test_network_that_learns_nothing_warns(rng):
+    X = rng.standard_normal((200, 10))
+    with pytest.warns(ConvergenceWarning, match="did not learn.*Scale the columns.*learning_rate"):
+        Autoencoder(optimizer="sgd", learning_rate=1e-9, epochs=1, random_state=1).fit(X)
+
+
+def test_diverging_training_raises_and_leaves_nothing_behind(digits):
+    model = Autoencoder(optimizer="sgd", learning_rate=1e6, random_state=0)
+    before = vars(model).keys()
+    with pytest.raises(ValueError, match=r"diverged in epoch \d+.*Lower learning_rate=1000000.0"):
+        model.fit(digits[:200])
+    assert vars(model).keys() == before
+
+
+@pytest.mark.parametrize("latent_dim", [64, 100])
+def test_identity_warns(latent_dim, digits):
+    with pytest.warns(UserWarning, match=f"latent_dim={latent_dim} is not below the 64 columns"):
+        Autoencoder(latent_dim=latent_dim, epochs=1, random_state=0).fit(digits[:50])
+
+
+def test_cross_entropy_refuses_data_outside_its_range(digits):
+    network = Dense(hidden=(8,), output_activation="sigmoid")
+    model = Autoencoder(network=network, loss="binary_cross_entropy", epochs=50, random_state=0)
+    with pytest.raises(ValueError, match=r"from 0 to 1; column 1 of X runs from 0 to 8.*MinMax"):
+        model.fit(digits * 16)
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        model.fit(digits).score_samples(digits * 2)
+
+
+def test_bounded_output_stays_in_its_range(digits):
+    network = Dense(hidden=(32,), activation="tanh", output_activation="sigmoid")
+    model = Autoencoder(network=network, epochs=100, random_state=0).fit(digits)
+    assert model.fit_report_["error"] < 0.5 * model.fit_report_["mean_row_error"]
+    rebuilt = model.reconstruct(digits)
+    assert rebuilt.min() >= 0
+    assert rebuilt.max() <= 1
+
+
+def test_number_of_parameters():
+    X = np.random.default_rng(0).standard_normal((30, 1)) * np.ones(10)
+    dense = Autoencoder(latent_dim=2, network=(5,), epochs=20, random_state=0).fit(X)
+    assert dense.n_parameters_ == (11 * 5 + 6 * 2) + (3 * 5 + 6 * 10)
+    assert sum(w.size for w in dense.weights_.values()) == dense.n_parameters_
+    tied = Autoencoder(latent_dim=2, network=Tied(hidden=(5,)), epochs=20, random_state=0).fit(X)
+    assert tied.n_parameters_ == (11 * 5 + 6 * 2) + 5 + 10
+
+
+def test_random_state_none_differs_from_call_to_call(digits):
+    first, second = (
+        Autoencoder(epochs=1).fit(digits[:50]).weights_["encoder.0.weight"] for _ in range(2)
+    )
+    assert not np.array_equal(first, second)
+
+
+def test_unknown_network_says_what_is_missing(digits):
+    class Nothing(Network):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Nothing must say how it is built"):
+        Autoencoder(network=Nothing()).fit(digits)
+
+
+# Callbacks ------------------------------------------------------------------------------------
+
+
+class StopAfter:
+    """Ends training after some epochs, and remembers what it saw."""
+
+    def __init__(self, epochs):
+        self.epochs, self.seen, self.torn_down = epochs, 0, False
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        self.torn_down = True
+
+    def on_fit_task_begin(self, estimator, context):
+        pass
+
+    def on_fit_task_end(self, estimator, context):
+        self.seen += context.task_name == "epoch"
+        return self.seen >= self.epochs
+
+
+def test_callback_stops_training(digits):
+    callback = StopAfter(4)
+    model = Autoencoder(random_state=0).set_callbacks(callback).fit(digits[:100])
+    assert model.n_iter_ == callback.seen == 4
+    assert callback.torn_down
+    plain = Autoencoder(epochs=4, random_state=0).fit(digits[:100])
+    np.testing.assert_array_equal(model.score_samples(digits), plain.score_samples(digits))
+
+
+def test_callbacks_are_torn_down_after_a_failure(digits):
+    callback = StopAfter(99)
+    model = Autoencoder(optimizer="sgd", learning_rate=1e6, random_state=0).set_callbacks(callback)
+    with pytest.raises(ValueError, match="diverged"):
+        model.fit(digits[:100])
+    assert callback.torn_down
+
+
+def test_scoring_monitor_sees_each_epoch(tumours):
+    _, test, truth = tumours
+    monitor = ScoringMonitor(scoring="roc_auc")
+    model = Autoencoder(epochs=6, random_state=0).set_callbacks(monitor).fit(test, truth)
+    scores = [row["roc_auc"] for row in monitor.get_logs().data if "roc_auc" in row]
+    assert len(scores) == 6
+    assert len(set(scores)) > 1
+    assert scores[-1] == get_scorer("roc_auc")(model, test, truth)
+
+
+def test_progress_bars_nest_in_pipeline_and_search(tumours, capsys):
+    pipeline = make_pipeline(StandardScaler(), Autoencoder(epochs=3, random_state=0))
+    search = GridSearchCV(pipeline, {"autoencoder__latent_dim": [2, 4]}, cv=2)
+    search.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(tumours[0])
+    shown = capsys.readouterr().out
+    for name in ("GridSearchCV", "Pipeline", "Autoencoder"):
+        assert name in shown
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_scoring_monitor_inside_a_search(n_jobs, tumours):
+    _, test, truth = tumours
+    monitor = ScoringMonitor(scoring="roc_auc")
+    model = Autoencoder(epochs=3, random_state=0).set_callbacks(monitor)
+    order = np.random.default_rng(0).permutation(len(test))
+    search = GridSearchCV(model, {"latent_dim": [2, 4]}, cv=2, scoring="roc_auc", n_jobs=n_jobs)
+    search.fit(test[order], truth[order])
+    runs = monitor.get_logs(select="all")
+    assert sum(len([row for row in run.data if "roc_auc" in row]) for run in runs) == 5 * 3
+
+
+def test_weights_stay_writable_and_warnings_stay_quiet(digits):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        X = digits[:50].copy()
+        X.flags.writeable = False
+        model = Autoencoder(epochs=1, random_state=0).fit(X)
+        model.score_samples(X)
+    assert all(w.flags.writeable for w in model.weights_.values())
+    assert next(iter(model._net.parameters())).device == torch.device("cpu")

@@ -1,0 +1,211 @@
+"""The command line, from a shell: what it writes, and the one line it says when it cannot."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from sklearn.datasets import load_breast_cancer
+from sklearn.metrics import roc_auc_score
+
+from aedetect.cli import main
+from aedetect.tables import write_csv
+
+AEDETECT = Path(sys.executable).with_name("aedetect")
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Two columns that follow each other, a third of noise; row 41 breaks the rule."""
+    rng = np.random.default_rng(0)
+    a = rng.uniform(0, 10, 200)
+    frame = pd.DataFrame({"a": a, "b": 2 * a + 1, "c": rng.uniform(40, 60, 200)}).round(3)
+    frame.loc[40, ["a", "b"]] = [9.5, 2.0]
+    path = tmp_path / "table.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def test_detect_names_the_row_and_its_features(table, tmp_path):
+    output = tmp_path / "scores.csv"
+    result = run("detect", table, "--output", output, "--top", 1)
+    assert result.exit_code == 0, result.output
+    header, strangest = result.stdout.splitlines()
+    assert header.split()[:3] == ["row", "score", "label"]
+    assert strangest.split()[0] == "41"
+    assert "200 rows scored" in result.stderr
+    rows = pd.read_csv(output)
+    frame = pd.read_csv(table)
+    assert rows["row"].tolist() == list(range(1, 201))
+    worst = rows.loc[rows["score"].idxmin()]
+    assert (worst["row"], worst["label"]) == (41, -1)
+    assert worst["feature_1"] in "ab"
+    assert worst["observed_1"] == frame.loc[40, worst["feature_1"]]
+    observed_ab = {worst[f"feature_{i}"]: worst[f"observed_{i}"] for i in (1, 2, 3)}
+    assert observed_ab == frame.loc[40].to_dict()
+    shares = rows[["share_1", "share_2", "share_3"]]
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    assert (shares.diff(axis=1).iloc[:, 1:] <= 0).all(axis=None)
+
+
+def test_expected_values_are_in_the_columns_own_unit(table, tmp_path):
+    run("detect", table, "--output", tmp_path / "out.csv")
+    rows = pd.read_csv(tmp_path / "out.csv").drop(index=40)
+    c = pd.concat([rows.loc[rows[f"feature_{i}"] == "c", f"expected_{i}"] for i in (1, 2, 3)])
+    assert c.between(30, 70).all()
+
+
+def test_same_seed_same_file(table, tmp_path):
+    for name in ("x.csv", "y.csv"):
+        assert run("detect", table, "--output", tmp_path / name, "--seed", 3).exit_code == 0
+    assert (tmp_path / "x.csv").read_bytes() == (tmp_path / "y.csv").read_bytes()
+
+
+def test_contamination_flags_that_share(table, tmp_path):
+    for share, flagged in [("0.1", 20), ("0", 0)]:
+        run("detect", table, "--output", tmp_path / "out.csv", "--contamination", share)
+        assert (pd.read_csv(tmp_path / "out.csv")["label"] == -1).sum() == flagged
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv.gz"])
+def test_other_formats(suffix, table, tmp_path):
+    frame = pd.read_csv(table)
+    other = tmp_path / f"other{suffix}"
+    frame.to_parquet(other) if suffix == ".parquet" else frame.to_csv(other, index=False)
+    assert run("detect", other).stdout == run("detect", table).stdout
+
+
+def test_delimiter(table, tmp_path):
+    other = tmp_path / "other.csv"
+    pd.read_csv(table).to_csv(other, index=False, sep=";")
+    assert run("detect", other, "--delimiter", ";").stdout == run("detect", table).stdout
+
+
+def test_label_is_scored_against_and_not_learned_from(tmp_path):
+    data = load_breast_cancer(as_frame=True)
+    frame = data.frame.assign(target=np.where(data.target == 1, "benign", "malignant"))
+    frame.to_csv(tmp_path / "cells.csv", index=False)
+    arguments = ["detect", tmp_path / "cells.csv", "--output", tmp_path / "out.csv"]
+    result = run(*arguments, "--label", "target", "--outlier", "malignant")
+    scores = pd.read_csv(tmp_path / "out.csv")["score"]
+    assert f"AUROC {roc_auc_score(data.target, scores):.3f}, average precision" in result.stderr
+    assert (pd.read_csv(tmp_path / "out.csv").filter(like="feature") != "target").all(axis=None)
+    frame["target"] = np.where(data.target == 1, 1, -1)
+    frame.to_csv(tmp_path / "cells.csv", index=False)
+    assert run(*arguments, "--label", "target").stderr == result.stderr
+    frame["target"] = data.target
+    frame.to_csv(tmp_path / "cells.csv", index=False)
+    refused = run(*arguments, "--label", "target")
+    assert refused.exit_code == 2
+    assert "holds 0, 1; say which value marks outliers with --outlier VALUE" in refused.stderr
+
+
+ROWS = "a,b\n1,2\n2,3\n3,5\n"
+BROKEN = {
+    "missing file": (None, "no such file"),
+    "large file that is not there": (None, "no such file"),
+    "empty file": ("", "is empty"),
+    "header only": ("a,b\n", "has 0 row(s)"),
+    "one row": ("a,b\n1,2\n", "has 1 row(s)"),
+    "one column": ("a\n1\n2\n", "has one column, 'a'"),
+    "text cell": ("a,b\n1,2\nx7,3\n3,5\n", "column 'a', row 2 holds 'x7'"),
+    "text column": ("a,b,name\n1,2,x\n2,3,y\n", "not numeric: 'name'; leave out with --exclude"),
+    "missing value": ("a,b\n1,2\n2,\n3,5\n", "column 'b', row 2 is missing (1 such"),
+    "infinite value": ("a,b\n1,2\n2,inf\n3,5\n", "column 'b', row 2 holds 'inf'"),
+    "constant columns": ("a,b\n1,2\n1,2\n1,2\n", "every column is constant"),
+    "duplicate names": ("a,b,a\n1,2,3\n4,5,6\n", "several columns named 'a'"),
+    "wrong delimiter": ("a;b\n1;2\n2;3\n", "separated by semicolons; try --delimiter ';'"),
+    "ragged row": ("a,b\n1,2\n2,3,4\n", "cannot be read as delimited text"),
+    "not text": (b"\xff\xfe\x00\x01" * 99, "cannot be read as delimited text"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_broken_input_is_one_line_and_exit_code_2(kind, tmp_path):
+    content, message = BROKEN[kind]
+    path = tmp_path / "in.csv"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = sorted(tmp_path.iterdir())
+    result = subprocess.run(
+        [AEDETECT, "detect", path, "--output", tmp_path / "out.csv"], capture_output=True, text=True
+    )
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("Error: ")
+    assert message in result.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--exclude", "z"], "no column named 'z'; there are 'a', 'b'"),
+        (["--exclude", "a"], "1 column(s) left"),
+        (["--label", "z"], "--label z: no such column"),
+        (["--contamination", "0.7"], "expected auto or a share from 0 to 0.5"),
+        (["--contamination", "few"], "expected auto or a share from 0 to 0.5"),
+        (["--output", "nowhere/out.csv"], "its folder does not exist"),
+        (["--device", "tpu9"], "device"),
+    ],
+)
+def test_unusable_options_are_one_line(options, message, tmp_path):
+    (tmp_path / "in.csv").write_text(ROWS)
+    result = run("detect", tmp_path / "in.csv", *options)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert message in result.stderr
+
+
+def test_folders_and_broken_parquet_are_refused(tmp_path):
+    (tmp_path / "in.parquet").write_bytes(b"PAR1 no")
+    assert "is not a Parquet file" in run("detect", tmp_path / "in.parquet").stderr
+    result = run("detect", tmp_path)
+    assert result.exit_code == 2
+    assert "is a folder" in result.stderr
+
+
+def test_excluded_text_column_is_no_obstacle(tmp_path):
+    (tmp_path / "in.csv").write_text("a,b,name\n1,2,x\n2,3,y\n3,5,z\n")
+    assert run("detect", tmp_path / "in.csv", "--exclude", "name").exit_code == 0
+
+
+def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    (tmp_path / "out.csv").write_text("old")
+
+    def full_disk(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        write_csv(pd.DataFrame({"a": [1]}), tmp_path / "out.csv")
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("out.csv", "old")]
+
+
+def test_demo_reaches_its_figure(tmp_path):
+    result = run("demo", "--output-dir", tmp_path / "demo")
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.stdout.splitlines()]
+    figures = [(line[0], float(line[2])) for line in lines if "AUROC" in line]
+    assert [name for name, _ in figures] == ["autoencoder", "IsolationForest", "PCA"] * 2
+    assert figures[0][1] >= 0.95
+    for name in ("breast_cancer", "digits"):
+        assert (tmp_path / "demo" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        rows = pd.read_csv(tmp_path / "demo" / f"{name}.csv")
+        assert {"row", "score", "label", "truth"} <= set(rows.columns)
+
+
+def test_help_is_instant_because_nothing_heavy_is_loaded():
+    code = "import sys, aedetect.cli as c\ntry: c.main(['--help'])\nfinally: print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "Find the strange rows" in result.stdout
+    assert not {"torch", "sklearn", "pandas", "numpy"} & set(result.stdout.split())

@@ -1,0 +1,287 @@
+"""What holds for every estimator: signs, thresholds, determinism, refusals."""
+
+import pickle
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from estimators import ESTIMATORS, name_of
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from aedetect import Autoencoder, PCADetector
+from aedetect._detector import find_threshold
+
+every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=name_of)
+
+
+def seeded_clone(estimator, **params):
+    seed = {"random_state": 0} if "random_state" in estimator.get_params() else {}
+    return clone(estimator).set_params(**seed, **params)
+
+
+@every_estimator
+def test_finds_malignant_tumours_with_the_right_sign(estimator, tumours):
+    train, test, truth = tumours
+    detector = seeded_clone(estimator).fit(train)
+    assert roc_auc_score(truth, detector.score_samples(test)) > 0.85
+    assert set(detector.predict(test)) == {1, -1}
+    decision = detector.decision_function(test)
+    np.testing.assert_array_equal(decision, detector.score_samples(test) - detector.offset_)
+    np.testing.assert_array_equal(detector.predict(test) == -1, decision < 0)
+    assert detector.score(test) == detector.score_samples(test).mean()
+
+
+@every_estimator
+def test_methods_agree_with_each_other(estimator, tumours):
+    train, test, _ = tumours
+    detector = seeded_clone(estimator).fit(train)
+    rebuilt = detector.reconstruct(test)
+    np.testing.assert_array_equal(detector.inverse_transform(detector.transform(test)), rebuilt)
+    errors = detector.score_features(test)
+    assert errors.shape == test.shape
+    assert (errors >= 0).all()
+    np.testing.assert_allclose(-errors.mean(axis=1), detector.score_samples(test), rtol=1e-12)
+    if getattr(detector, "loss", "squared_error") == "squared_error":
+        np.testing.assert_allclose(errors, (rebuilt - test) ** 2, rtol=1e-9, atol=1e-15)
+
+
+@every_estimator
+def test_seeds_A3_labels_are_not_used(estimator, tumours, rng):
+    train, test, _ = tumours
+    without = seeded_clone(estimator).fit(train)
+    y = rng.integers(0, 2, len(train))
+    with_labels = seeded_clone(estimator).fit(train, y)
+    np.testing.assert_array_equal(without.score_samples(test), with_labels.score_samples(test))
+
+
+@every_estimator
+@pytest.mark.parametrize("share", [0, 0.003, 0.1, 0.5])
+def test_contamination_is_the_share_of_training_rows_flagged(estimator, share, tumours):
+    train, _, _ = tumours
+    detector = seeded_clone(estimator, contamination=share)
+    assert (detector.fit_predict(train) == -1).sum() == round(share * len(train))
+    np.testing.assert_array_equal(detector.fit_predict(train), detector.predict(train))
+
+
+@every_estimator
+def test_a_score_does_not_depend_on_the_rows_beside_it(estimator, tumours, rng):
+    train, test, _ = tumours
+    detector = seeded_clone(estimator).fit(train)
+    X = np.resize(test, (2500, test.shape[1])) + 0.01 * rng.standard_normal((2500, test.shape[1]))
+    scores = detector.score_samples(X)
+    for size in (1, 7, 17, 1000):
+        pieces = [detector.score_samples(X[i : i + size]) for i in range(0, 1200, size)]
+        np.testing.assert_array_equal(np.concatenate(pieces)[:1200], scores[:1200])
+    order = rng.permutation(len(X))
+    np.testing.assert_array_equal(detector.score_samples(X[order]), scores[order])
+
+
+@every_estimator
+def test_same_seed_same_weights_serially_in_threads_and_in_processes(estimator, tumours):
+    train, test, _ = tumours
+    fit_and_score = delayed(lambda model: model.fit(train).score_samples(test))
+    models = [seeded_clone(estimator) for _ in range(4)]
+    expected = models[0].fit(train).score_samples(test)
+    for backend in ("threading", "loky"):
+        jobs = (fit_and_score(clone(model)) for model in models)
+        for scores in Parallel(n_jobs=2, backend=backend)(jobs):
+            np.testing.assert_array_equal(scores, expected)
+
+
+@every_estimator
+def test_survives_pickle_and_memory_maps(estimator, tumours, tmp_path):
+    train, test, _ = tumours
+    detector = seeded_clone(estimator).fit(train)
+    joblib.dump(detector, tmp_path / "model")
+    copies = [
+        pickle.loads(pickle.dumps(detector)),
+        joblib.load(tmp_path / "model", mmap_mode="r"),
+    ]
+    for copy in copies:
+        np.testing.assert_array_equal(copy.score_samples(test), detector.score_samples(test))
+
+
+@every_estimator
+def test_fitted_state_is_plain(estimator, tumours):
+    detector = seeded_clone(estimator).fit(tumours[0])
+    plain = (np.ndarray, str, int, float, bool, type(None), tuple, list)
+    for name, value in detector.__getstate__().items():
+        values = value.values() if isinstance(value, dict) else [value]
+        assert name == "network" or all(isinstance(v, plain) for v in values), name
+
+
+@every_estimator
+def test_failed_fit_leaves_the_estimator_as_it_was(estimator, tumours):
+    train, test, _ = tumours
+    detector = seeded_clone(estimator)
+    with pytest.raises(ValueError, match="NaN"):
+        detector.fit(np.full((20, 3), np.nan))
+    assert vars(detector).keys() == vars(seeded_clone(estimator)).keys()
+    scores = detector.fit(train).score_samples(test)
+    with pytest.raises(ValueError, match="expected"):
+        detector.set_params(contamination=0.7).fit(train[:, :5])
+    np.testing.assert_array_equal(detector.score_samples(test), scores)
+
+
+NOTHING_TO_LEARN = pytest.mark.filterwarnings(
+    "ignore:The network did not learn:sklearn.exceptions.ConvergenceWarning"
+)
+
+
+@NOTHING_TO_LEARN
+@every_estimator
+@pytest.mark.parametrize("n", [2, 3, 8, 9, 16, 17])
+def test_few_rows(estimator, n, rng):
+    X = rng.standard_normal((n, 4))
+    detector = seeded_clone(estimator).fit(X)
+    assert np.isfinite(detector.score_samples(X)).all()
+
+
+@NOTHING_TO_LEARN
+@every_estimator
+def test_constant_columns_duplicates_and_more_columns_than_rows(estimator, rng):
+    wide = np.c_[rng.standard_normal((12, 30)), np.ones(12)]
+    for X in (np.ones((10, 3)), np.tile([[1.0, 5, 2]], (10, 1)), wide):
+        detector = seeded_clone(estimator, contamination="auto").fit(X)
+        assert np.isfinite(detector.score_samples(X)).all()
+
+
+@every_estimator
+@pytest.mark.parametrize(("shift", "scale"), [(0, 1e-6), (0, 1e6), (1e7, 1), (-5, 100)])
+def test_unit_and_origin_of_the_data_do_not_matter(estimator, shift, scale, tumours):
+    network = getattr(estimator, "network", None)
+    if shift and not getattr(network, "bias", True):
+        shift = 0  # a network without offsets is about the origin
+    train, test, truth = tumours
+
+    def auroc(change):
+        detector = seeded_clone(estimator).fit(change(train))
+        return roc_auc_score(truth, detector.score_samples(change(test)))
+
+    changed, plain = auroc(lambda X: X * scale + shift), auroc(lambda X: X)
+    assert changed == pytest.approx(plain, abs=0.01)
+
+
+def test_threads_do_not_change_scores(tumours):
+    train, test, _ = tumours
+    detector = Autoencoder(epochs=5, random_state=0).fit(train)
+    expected = detector.score_samples(np.resize(test, (2000, 30)))
+    torch.set_num_threads(2)
+    try:
+        scores = detector.score_samples(np.resize(test, (2000, 30)))
+    finally:
+        torch.set_num_threads(1)
+    np.testing.assert_array_equal(scores, expected)
+
+
+def test_nothing_is_printed():
+    code = (
+        "import numpy as np; from aedetect import *; X = np.random.RandomState(0).randn(50, 4);"
+        "[E().fit(X).predict(X) for E in (Autoencoder, PCADetector)]"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == result.stderr == ""
+
+
+# Refusals -------------------------------------------------------------------------------------
+
+
+def test_missing_values_are_refused_by_name(tumours):
+    frame = pd.DataFrame(tumours[0]).add_prefix("gene ")
+    frame.iloc[7, 3] = np.nan
+    with pytest.raises(ValueError, match=r"NaN in column 'gene 3', row 7; 1 of 200 rows"):
+        PCADetector().fit(frame)
+    detector = PCADetector().fit(frame.fillna(0))
+    frame.iloc[7, 3] = -np.inf
+    with pytest.raises(ValueError, match="infinity .* column 'gene 3', row 7"):
+        detector.score_samples(frame)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"epochs": 0}, "Autoencoder: epochs=0; expected an integer at least 1"),
+        ({"epochs": 2.5}, "epochs=2.5; expected an integer at least 1"),
+        ({"epochs": True}, "epochs=True; expected an integer at least 1"),
+        ({"latent_dim": "wide"}, "latent_dim='wide'; expected 'auto' or an integer at least 1"),
+        ({"loss": "mse"}, "loss='mse'; expected one of 'squared_error', 'absolute_error'"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0; expected a number above 0"),
+        ({"contamination": 0.6}, "expected 'auto' or a number at least 0 and at most 0.5"),
+        ({"network": "deep"}, "network='deep'; expected Network or a tuple, each item an integer"),
+        ({"network": (32, 0)}, r"network=\(32, 0\); expected Network or a tuple"),
+        ({"random_state": "a"}, "random_state='a'; expected an integer or RandomState or None"),
+        ({"loss": "binary_cross_entropy"}, "needs outputs in .* output_activation='sigmoid'"),
+        ({"device": "tpu9"}, "device='tpu9' cannot be used here"),
+        ({"early_stopping": 1}, "early_stopping=1; expected True or False"),
+    ],
+)
+def test_parameters_are_refused_by_name(params, message, tumours):
+    with pytest.raises((ValueError, TypeError), match=message):
+        Autoencoder(**params).fit(tumours[0].clip(0, 1))
+
+
+def test_codes_of_the_wrong_width_are_refused(tumours):
+    detector = PCADetector(latent_dim=3).fit(tumours[0])
+    with pytest.raises(ValueError, match="Z has 2 columns; codes of this PCADetector have 3"):
+        detector.inverse_transform(np.zeros((4, 2)))
+
+
+# Thresholds -----------------------------------------------------------------------------------
+
+errors = arrays(np.float64, st.integers(2, 60), elements=st.floats(0, 1e6), unique=True)
+
+
+@given(errors, st.floats(0, 0.5))
+def test_threshold_flags_the_share(error, share):
+    assert (-error < find_threshold(-error, share)).sum() == round(share * len(error))
+
+
+@given(errors)
+def test_automatic_threshold_flags_the_worst_rows(error):
+    flagged = -error < find_threshold(-error, "auto")
+    assert 1 <= flagged.sum() <= len(error) / 2
+    assert error[flagged].min() > error[~flagged].max()
+
+
+def test_automatic_threshold_finds_planted_outliers(rng):
+    error = np.r_[rng.lognormal(0, 0.3, 950), rng.lognormal(4, 0.3, 50)]
+    flagged = -error < find_threshold(-error, "auto")
+    assert flagged[950:].all()
+    assert flagged[:950].mean() < 0.02
+
+
+# Search and pipelines -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("with_y", [True, False])
+def test_grid_search_over_a_pipeline(with_y, tumours):
+    _, test, truth = tumours
+    pipeline = make_pipeline(StandardScaler(), Autoencoder(epochs=3, random_state=0))
+    grid = {
+        "autoencoder__latent_dim": [2, 4],
+        "autoencoder__network": [(32,), (64, 32)],
+    }
+    folds, scoring = KFold(2, shuffle=True, random_state=0), "roc_auc" if with_y else None
+    search = GridSearchCV(pipeline, grid, n_jobs=2, cv=folds, scoring=scoring)
+    search.fit(test, truth if with_y else None)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_estimator_.predict(test).shape == truth.shape
+
+
+def test_score_without_labels_prefers_the_wider_code(tumours):
+    search = GridSearchCV(PCADetector(), {"latent_dim": [2, 10, 29]}, cv=3).fit(tumours[0])
+    assert search.best_params_ == {"latent_dim": 29}

@@ -1,0 +1,54 @@
+"""Code in the documents runs; docstrings of public names are complete."""
+
+import inspect
+import re
+from pathlib import Path
+
+import numpydoc.validate
+import pytest
+
+import aedetect
+from aedetect import explain, plot, tables
+from aedetect._detector import Detector
+
+ROOT = Path(__file__).parents[1]
+MUST_HAVE = {
+    "GL01", "GL03", "GL05", "GL06", "GL07", "GL08", "PR01", "PR02", "PR03", "PR07", "RT01", "SS03",
+    "SS06", "YD01",
+}  # fmt: skip
+CLASSES = [getattr(aedetect, name) for name in aedetect.__all__ if name != "__version__"]
+FUNCTIONS = [
+    function
+    for module in (explain, plot, tables)
+    for name, function in inspect.getmembers(module, inspect.isfunction)
+    if function.__module__ == module.__name__ and not name.startswith("_")
+]
+METHODS = [
+    f for name, f in inspect.getmembers(Detector, inspect.isfunction) if name in vars(Detector)
+]
+PUBLIC = [*CLASSES, *FUNCTIONS, *(f for f in METHODS if not f.__name__.startswith("_"))]
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_code_blocks_run_in_order(document, capsys):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+    assert blocks
+    names = {"__name__": document}
+    for block in blocks:
+        exec(compile(block, document, "exec"), names)
+
+
+@pytest.mark.parametrize("public", PUBLIC, ids=lambda f: f.__qualname__)
+def test_docstring_is_complete(public):
+    found = numpydoc.validate.validate(f"{public.__module__}.{public.__qualname__}")["errors"]
+    assert [error for error in found if error[0] in MUST_HAVE] == []
+
+
+@pytest.mark.parametrize("public", CLASSES, ids=lambda f: f.__qualname__)
+def test_class_has_an_example(public):
+    assert ">>> " in public.__doc__
+
+
+def test_readme_names_everything_exported():
+    text = (ROOT / "README.md").read_text()
+    assert all(f"`{name}`" in text for name in aedetect.__all__ if name != "__version__")

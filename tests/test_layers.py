@@ -1,0 +1,69 @@
+"""The architecture: imports only point down."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import aedetect
+
+PACKAGE = Path(aedetect.__file__).parent
+LAYER = {
+    "_params": 0,
+    "_training": 0,
+    "_linear": 0,
+    "losses": 0,
+    "tables": 0,
+    "plot": 0,
+    "explain": 0,
+    "networks": 1,
+    "_detector": 1,
+    "_backprop": 2,
+    "pca": 2,
+    "autoencoder": 3,
+    "demo": 5,
+    "cli": 6,
+    "__init__": 7,
+}
+
+
+def imported(path):
+    """Modules of the package that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            yield from [node.module] if node.module else []
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+def test_imports_point_down(path):
+    for module in imported(path):
+        assert LAYER[module] < LAYER[path.stem], f"{path.stem} imports {module}"
+
+
+def modules_after(code):
+    result = subprocess.run(
+        [sys.executable, "-c", f"import sys; {code}; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return result.stdout.split()
+
+
+@pytest.mark.parametrize("heavy", ["torch", "sklearn", "pandas"])
+def test_command_line_starts_without(heavy):
+    assert heavy not in modules_after("import aedetect, aedetect.cli")
+
+
+@pytest.mark.parametrize("module", ["pca", "tables", "plot", "explain"])
+def test_module_without_networks_needs_no_torch(module):
+    loaded = modules_after(f"import aedetect.{module}")
+    assert not {"aedetect.autoencoder", "aedetect.networks"} & set(loaded)
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Autodecoder'"):
+        _ = aedetect.Autodecoder
+    assert set(aedetect.__all__) <= set(dir(aedetect))

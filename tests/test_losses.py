@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+import torch
+
+from aedetect.losses import LOSSES
+
+FORMULAS = {
+    "squared_error": lambda p, x: (p - x) ** 2,
+    "absolute_error": lambda p, x: abs(p - x),
+    "huber": lambda p, x: np.where(abs(p - x) <= 1, (p - x) ** 2 / 2, abs(p - x) - 0.5),
+    "binary_cross_entropy": lambda p, x: -x * np.log(p) - (1 - x) * np.log(1 - p),
+}
+
+
+def pair(name, rng):
+    x, p = rng.uniform(0.01, 0.99, (2, 5, 7))
+    return (p, x) if name == "binary_cross_entropy" else (8 * p - 4, x)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_error_is_its_formula(name, rng):
+    p, x = pair(name, rng)
+    error = LOSSES[name].error(torch.from_numpy(p), torch.from_numpy(x))
+    np.testing.assert_allclose(error, FORMULAS[name](p, x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_slope_is_the_derivative_of_the_error(name, rng):
+    p, x = map(torch.from_numpy, pair(name, rng))
+    p.requires_grad_()
+    (expected,) = torch.autograd.grad(LOSSES[name].error(p, x).sum(), p)
+    torch.testing.assert_close(LOSSES[name].slope(p.detach(), x), expected)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_degree_is_how_the_error_scales(name, rng):
+    loss = LOSSES[name]
+    p, x = map(torch.from_numpy, pair(name, rng))
+    unit = 0.1  # small, so that Huber stays on its parabola
+    if loss.degree:
+        small = loss.error(unit * p * 0.1, unit * x * 0.1)
+        torch.testing.assert_close(small, unit**loss.degree * loss.error(p * 0.1, x * 0.1))

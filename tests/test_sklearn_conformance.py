@@ -1,0 +1,42 @@
+"""Every check that scikit-learn generates, plus those it keeps for its own classes."""
+
+import os
+
+import pytest
+from estimators import ESTIMATORS, name_of
+from sklearn.utils import estimator_checks as checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+
+def test_array_api_checks_are_on():
+    assert os.environ["SCIPY_ARRAY_API"] == "1"
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+# What scikit-learn runs on its own estimators only.
+ITS_OWN = [
+    "check_no_attributes_set_in_init",
+    "check_estimators_do_not_raise_errors_in_init_or_set_params",
+    "check_fit_check_is_fitted",
+    "check_n_features_in",
+    "check_fit1d",
+    "check_fit2d_predict1d",
+    "check_dataframe_column_names_consistency",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_global_output_transform_pandas",
+    "check_estimator_get_tags_default_keys",
+]
+
+
+@pytest.mark.filterwarnings("ignore:X (does not have|has)")  # those checks mix both
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=name_of)
+@pytest.mark.parametrize("name", [name for name in ITS_OWN if hasattr(checks, name)])
+def test_check_kept_for_scikit_learns_own(estimator, name):
+    getattr(checks, name)(type(estimator).__name__, estimator)

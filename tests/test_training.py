@@ -1,0 +1,193 @@
+"""The loop, the flat buffer and the written-out gradient, against other implementations."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from aedetect import Dense, Tied
+from aedetect._backprop import Backprop
+from aedetect._training import (
+    EarlyStopping,
+    Flat,
+    autograd,
+    flushed_denormals,
+    make_step,
+    minimise,
+    seeded,
+)
+from aedetect.losses import LOSSES
+from aedetect.networks import ACTIVATIONS
+
+
+def build(network, seeds, d=7, latent_dim=3):
+    net = network.build(d, latent_dim, [seeded(seed) for seed in seeds])
+    return net, Flat.of(net)
+
+
+def rowwise(net, loss="squared_error"):
+    return lambda x: LOSSES[loss].error(net.decode(net.encode(x)), x).mean(-1)
+
+
+CASES = [
+    case
+    for case in itertools.product(
+        ACTIVATIONS, ["identity", "sigmoid"], LOSSES, [1, 3], [True, False]
+    )
+    if case[1] == "sigmoid" or case[2] != "binary_cross_entropy"
+]
+
+
+@pytest.mark.parametrize(("activation", "output", "loss", "k", "bias"), CASES)
+def test_backprop_equals_autograd(activation, output, loss, k, bias):
+    network = Dense(
+        hidden=(16,),
+        activation=activation,
+        code_activation=activation,
+        output_activation=output,
+        bias=bias,
+    )
+    net, flat = build(network, range(k))
+    generator = seeded(9)
+    X = torch.rand(50, 7, generator=generator)
+    by_hand = Backprop(net, LOSSES[loss], X)
+    by_autograd = autograd(rowwise(net, loss), flat, X)
+    for b in (13, 1, 13):  # another size between two equal ones: buffers are kept apart
+        rows = torch.randint(50, (k, b), generator=generator)
+        expected = by_autograd(rows)
+        gradient = flat.gradient.clone()
+        flat.gradient.fill_(7)
+        with torch.no_grad():
+            total = by_hand(rows)
+        torch.testing.assert_close(total.reshape(-1), expected)
+        torch.testing.assert_close(flat.gradient, gradient, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("network", [Dense(hidden=(6,), activation="tanh"), Tied(hidden=(6,))])
+def test_seeds_A2_gradient_equals_finite_differences(network):
+    net = network.build(5, 2, [seeded(0)]).double()
+    X = torch.randn(20, 5, generator=seeded(1), dtype=torch.float64)
+
+    def loss():
+        return rowwise(net)(X[None]).mean()
+
+    parameters = list(net.parameters())
+    gradients = torch.autograd.grad(loss(), parameters)
+    picks = np.random.default_rng(0)
+    for _ in range(20):
+        which = picks.integers(len(parameters))
+        index = tuple(picks.integers(size) for size in parameters[which].shape)
+        step, slope = 1e-6, []
+        for sign in (1, -1):
+            with torch.no_grad():
+                parameters[which][index] += sign * step
+                slope.append(loss().item())
+                parameters[which][index] -= sign * step
+        numeric = (slope[0] - slope[1]) / (2 * step)
+        assert gradients[which][index].item() == pytest.approx(numeric, rel=1e-4, abs=1e-8)
+
+
+def train(network, seeds, *, epochs=20, by_hand=True, rows=None, optimizer="adam", n=60):
+    net, flat = build(network, seeds)
+    X = torch.randn(n, 7, generator=seeded(5))
+    step = make_step(optimizer, flat, learning_rate=1e-3, weight_decay=0.01)
+    gradient = (
+        Backprop(net, LOSSES["squared_error"], X) if by_hand else autograd(rowwise(net), flat, X)
+    )
+    rows = torch.arange(n).expand(len(seeds), n) if rows is None else rows
+    loop = minimise(
+        gradient, step, rows, generators=[seeded(seed) for seed in seeds], batch_size=16
+    )
+    losses = torch.stack([next(loop) for _ in range(epochs)])
+    return [parameter.detach() for parameter in net.parameters()], losses
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop"])
+@pytest.mark.parametrize(
+    ("network", "by_hand"),
+    [(Dense(hidden=(16, 8)), True), (Dense(hidden=(16, 8)), False), (Tied(hidden=(16,)), False)],
+)
+def test_models_trained_together_equal_models_trained_alone(network, by_hand, optimizer):
+    rows = torch.stack([torch.randperm(60, generator=seeded(k))[:50] for k in range(3)])
+    options = {"by_hand": by_hand, "optimizer": optimizer}
+    together, losses = train(network, [0, 1, 2], rows=rows, **options)
+    for k in range(3):
+        alone, loss = train(network, [k], rows=rows[k : k + 1], **options)
+        for a, b in zip(together, alone, strict=True):
+            torch.testing.assert_close(a[k], b[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(losses[:, k], loss[:, 0], rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("name", ["Adam", "AdamW", "SGD", "RMSprop"])
+def test_flat_optimizer_equals_torch_on_separate_tensors(name):
+    ours, _ = train(Dense(hidden=(16,)), [0], epochs=5, by_hand=False, optimizer=name.lower())
+    net, _ = build(Dense(hidden=(16,)), [0])
+    extra = {"momentum": 0.9, "nesterov": True} if name == "SGD" else {}
+    optimizer = getattr(torch.optim, name)(net.parameters(), lr=1e-3, weight_decay=0.01, **extra)
+    X, generator = torch.randn(60, 7, generator=seeded(5)), seeded(0)
+    for _ in range(5):
+        for rows in torch.randperm(60, generator=generator).split(16):
+            optimizer.zero_grad()
+            rowwise(net)(X[None, rows]).mean().backward()
+            optimizer.step()
+    for a, b in zip(ours, net.parameters(), strict=True):
+        torch.testing.assert_close(a, b.detach(), rtol=0, atol=1e-5)
+
+
+def test_early_stopping_keeps_the_best_epoch_of_each_model():
+    _, flat = build(Dense(hidden=()), [0, 1])
+    curves = iter(torch.tensor([[3.0, 3.0], [2.0, 4.0], [5.0, 1.0], [5.0, 1.0], [1.0, 1.0]]))
+    stopping = EarlyStopping(flat, lambda: next(curves), patience=2, tol=0.0)
+    for epoch in range(5):
+        flat.values.fill_(epoch)
+        stopping.update()
+        assert stopping.done == (epoch == 4)
+    stopping.restore()
+    best = [part.view(2, -1).unique(dim=1)[:, 0].tolist() for part in flat.values.split(flat.sizes)]
+    assert best == [[1.0, 2.0]] * len(flat.sizes)
+
+
+def test_early_stopping_is_done_when_no_model_improves():
+    _, flat = build(Dense(hidden=()), [0])
+    curve = iter([torch.tensor([loss]) for loss in (3.0, 2.0, 1.999, 1.998, 0.0)])
+    stopping = EarlyStopping(flat, lambda: next(curve), patience=2, tol=0.01)
+    done = []
+    for _ in range(4):
+        stopping.update()
+        done.append(stopping.done)
+    assert done == [False, False, False, True]
+
+
+def test_losses_that_are_not_finite_end_training():
+    loop = minimise(
+        lambda rows: torch.full_like(rows[:, 0], torch.nan, dtype=torch.float32),
+        lambda: None,
+        torch.arange(4)[None],
+        generators=[seeded(0)],
+        batch_size=2,
+    )
+    with pytest.raises(FloatingPointError, match="nan"):
+        next(loop)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_denormals_setting_is_restored(before):
+
+    def tiny():
+        return torch.full((4,), 1e-40).mul(1.0).sum().item()
+
+    torch.set_flush_denormal(before)
+    try:
+        with flushed_denormals():
+            assert tiny() == 0
+        assert (tiny() == 0) == before
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def test_seeded_accepts_what_scikit_learn_does():
+    assert seeded(3).initial_seed() == seeded(3).initial_seed() == 3
+    state = np.random.RandomState(0)
+    assert seeded(state).initial_seed() != seeded(state).initial_seed()
+    assert seeded(None).initial_seed() != seeded(None).initial_seed()
