@@ -72,7 +72,7 @@ class _Batch(NamedTuple):
     """The buffers of all layers, and the places the loss reads."""
 
     layers: list[_Layer]
-    gathered: Tensor  # (K b, n_features + bias), the first layer's inputs
+    gathered: Tensor  # (K b, n_features + 1), the first layer's inputs
     x: Tensor  # (K, b, n_features)
     x_hat: Tensor
 
@@ -91,22 +91,22 @@ class Backprop:
         Its parameters have a ``grad``, which is where the gradient goes.
     loss : Loss
         The reconstruction error.
-    X : Tensor of shape (n, n_features)
-        All rows.
+    rows : Tensor of shape (n, n_features + 1)
+        All rows, each with a 1 behind it.
     """
 
-    def __init__(self, net: DenseStack, loss: Loss, X: Tensor) -> None:
+    def __init__(self, net: DenseStack, loss: Loss, rows: Tensor) -> None:
         self.affines: list[Affine] = [*net.encoder, *net.decoder]
-        self.k, self.loss, self.n_features = len(self.affines[0].weight), loss, X.shape[1]
+        self.k, self.loss, self.rows = len(self.affines[0].weight), loss, rows
+        self.n_features = rows.shape[1] - 1
         self.bias = int(self.affines[0].bias)
-        self.X = torch.cat([X, X.new_ones(len(X), self.bias)], dim=1)
         self.matmul = torch.mm if self.k == 1 else torch.bmm
         self.batches = cache(self._buffers)
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Summed loss (K,) of the rows (K, b); the mean loss's gradient is left in place."""
         batch, matmul = self.batches(rows.shape[1]), self.matmul
-        torch.index_select(self.X, 0, rows.reshape(-1), out=batch.gathered)
+        torch.index_select(self.rows, 0, rows.reshape(-1), out=batch.gathered)
         for layer in batch.layers:
             matmul(layer.inputs, layer.weight, out=layer.outputs)
             if layer.derivative.saves_input:
@@ -127,7 +127,8 @@ class Backprop:
     def _buffers(self, b: int) -> _Batch:
         """Allocate for batches of b rows and take all views once."""
         widths = [self.n_features, *(affine.weight.shape[-1] for affine in self.affines)]
-        inputs = [self._matrix(b, width + self.bias).fill_(1) for width in widths]  # [h_l, 1]
+        ones = [self._matrix(b, width + 1).fill_(1) for width in widths]  # [h_l, 1]
+        inputs = [h[..., : width + self.bias] for h, width in zip(ones, widths, strict=True)]
         deltas = [self._matrix(b, width) for width in widths]
         layers = []
         for i, affine in enumerate(self.affines):
@@ -136,7 +137,7 @@ class Backprop:
             assert gradient is not None
             if self.k == 1:
                 weight, gradient = weight[0], gradient[0]
-            outputs = inputs[i + 1][..., : widths[i + 1]]
+            outputs = ones[i + 1][..., : widths[i + 1]]
             layers.append(
                 _Layer(
                     derivative=derivative,
@@ -151,8 +152,8 @@ class Backprop:
                     delta_below=deltas[i] if i else None,
                 )
             )
-        x = inputs[0][..., : self.n_features]
-        return _Batch(layers, inputs[0].view(-1, inputs[0].shape[-1]), x, layers[-1].outputs)
+        gathered = ones[0].view(-1, self.n_features + 1)
+        return _Batch(layers, gathered, ones[0][..., : self.n_features], layers[-1].outputs)
 
     def _matrix(self, *shape: int) -> Tensor:
-        return self.X.new_empty(shape if self.k == 1 else (self.k, *shape))
+        return self.rows.new_empty(shape if self.k == 1 else (self.k, *shape))

@@ -15,8 +15,15 @@ from ._params import Params, Range
 
 Contamination = Literal["auto"] | Annotated[float, Range(0, 0.5)]
 
-CHUNK = 1024  # rows scored at a time
+CHUNK = 2048  # rows scored at a time,
+CHUNK_VALUES = 2**17  # fewer of them where rows are wide: a chunk should stay in the cache
 MULTIPLE = 32  # a chunk is padded to a multiple of this many rows, see `in_chunks`
+
+
+def chunks(X: np.ndarray) -> Iterator[np.ndarray]:
+    """Cut rows into blocks of a few thousand, less where they are wide."""
+    size = max(MULTIPLE, min(CHUNK, CHUNK_VALUES // X.shape[1] // MULTIPLE * MULTIPLE))
+    return (X[start : start + size] for start in range(0, len(X), size))
 
 
 def in_chunks(function: Callable[[np.ndarray], np.ndarray], X: np.ndarray) -> np.ndarray:
@@ -27,8 +34,7 @@ def in_chunks(function: Callable[[np.ndarray], np.ndarray], X: np.ndarray) -> np
     came with it.
     """
     results = []
-    for start in range(0, len(X), CHUNK):
-        block = X[start : start + CHUNK]
+    for block in chunks(X):
         padding = -len(block) % MULTIPLE
         if padding:
             padded = np.concatenate([block, np.repeat(block[-1:], padding, axis=0)])
@@ -162,6 +168,7 @@ class Detector(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Rows.
 
         Returns
         -------
@@ -177,6 +184,7 @@ class Detector(
         Parameters
         ----------
         Z : array-like of shape (n_samples, latent_dim_)
+            Codes.
 
         Returns
         -------
@@ -197,6 +205,7 @@ class Detector(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Rows.
 
         Returns
         -------
@@ -212,6 +221,7 @@ class Detector(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Rows.
 
         Returns
         -------
@@ -226,6 +236,7 @@ class Detector(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Rows.
 
         Returns
         -------
@@ -239,6 +250,7 @@ class Detector(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Rows.
 
         Returns
         -------
@@ -252,6 +264,7 @@ class Detector(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Rows.
 
         Returns
         -------
@@ -268,7 +281,9 @@ class Detector(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+            Rows.
         y : ignored
+            Present for scikit-learn's conventions.
 
         Returns
         -------
@@ -277,7 +292,10 @@ class Detector(
         return float(self.score_samples(X).mean())
 
     def _score(self, X: np.ndarray) -> np.ndarray:
-        return in_chunks(lambda block: -self._feature_errors(block).mean(axis=1), X)
+        return -in_chunks(self._row_errors, X)
+
+    def _row_errors(self, X: np.ndarray) -> np.ndarray:
+        return self._feature_errors(X).mean(axis=1)
 
     def _feature_errors(self, X: np.ndarray) -> np.ndarray:
         return self._errors(self._reconstruct(X), X)
@@ -298,7 +316,9 @@ class Detector(
             ensure_all_finite=False,
             ensure_min_samples=2 if reset else 1,
         )
-        if not np.isfinite(array).all():
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = np.isfinite(array.sum())  # a sum is quick, and may overflow
+        if not finite and not np.isfinite(array).all():
             self._refuse_not_finite(array)
         return array
 

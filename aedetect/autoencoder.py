@@ -11,14 +11,14 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from ._backprop import Backprop, serves
-from ._detector import Detector, default_latent_dim, find_threshold
+from ._detector import Detector, chunks, default_latent_dim, find_threshold
 from ._linear import principal_axes
 from ._params import Count, NotNegative, Positive, Range
 from ._training import EarlyStopping, Flat, Gradient, autograd, make_step, minimise, seeded
 from .losses import LOSSES
 from .networks import Coder, DenseStack, Network, as_network
 
-REPORT_ROWS = 2000  # the did-it-learn check looks at this many rows at most,
+REPORT_ROWS = 1000  # the did-it-learn check looks at this many rows at most,
 REPORT_AT_LEAST = 30  # and at held-out rows only if there are this many
 
 
@@ -48,6 +48,7 @@ class Autoencoder(Detector):
     optimizer : {"adam", "adamw", "sgd", "rmsprop"}, default="adam"
         "sgd" has a Nesterov momentum of 0.9.
     learning_rate : float, default=0.001
+        Size of a step.
     epochs : int, default=100
         Passes over the training rows, at most.
     batch_size : int or "auto", default="auto"
@@ -87,7 +88,7 @@ class Autoencoder(Detector):
     n_parameters_ : int
         Numbers learned.
     fit_report_ : dict
-        The did-it-learn check, on at most 2,000 rows: "rows" ("training" or "held-out"), "error"
+        The did-it-learn check, on at most 1,000 rows: "rows" ("training" or "held-out"), "error"
         of this model, "mean_row_error" of answering with the column means, "pca_error" of the
         principal components of equal width.
     latent_dim_ : int
@@ -199,7 +200,8 @@ class Autoencoder(Detector):
         if output == "identity":
             if getattr(network, "bias", True):
                 self.mean_ = X.mean(axis=0, dtype=np.float64)
-            self.scale_ = float(np.sqrt(np.square(X - self.mean_).mean())) or 1.0
+            squares = (np.square(block - self.mean_).sum() for block in chunks(X))
+            self.scale_ = float(np.sqrt(sum(squares) / X.size)) or 1.0
         self.latent_dim_ = default_latent_dim(d) if self.latent_dim == "auto" else self.latent_dim
         if self.latent_dim != "auto" and self.latent_dim >= d:
             warnings.warn(
@@ -221,23 +223,22 @@ class Autoencoder(Detector):
         generator: torch.Generator,
     ) -> None:
         """Run the epochs, with callbacks and early stopping around each."""
-        flat, rows = Flat.of(net.to(self._device())), self._enter(X).to(self._device())
+        flat, rows = Flat.of(net.to(self._device())), self._training_rows(X).to(self._device())
         epochs = self._epochs(net, flat, rows, kept, generator)
         early_stopping = EarlyStopping(
             flat,
-            torch.no_grad()(lambda: self._loss(net, rows[held_out][None]).mean(-1)),
+            torch.no_grad()(lambda: self._loss(net, rows[held_out, :-1][None]).mean(-1)),
             patience=self.n_iter_no_change,
             tol=self.tol,
         )
-        unit = self.scale_ ** LOSSES[self.loss].degree
         now: dict[str, Any] = {"estimator": self, "X": X, "y": y}
         context = self._init_callback_context(max_subtasks=self.epochs)
         context.call_on_fit_task_begin(**now)
         for _ in range(self.epochs):
             epoch = context.subcontext("epoch").call_on_fit_task_begin(**now)
-            self.loss_curve_.append(float(next(epochs)) * unit)
+            self.loss_curve_.append(float(next(epochs)) * self._unit)
             if len(held_out):
-                self.validation_loss_curve_.append(float(early_stopping.update()) * unit)
+                self.validation_loss_curve_.append(float(early_stopping.update()) * self._unit)
             stop = epoch.call_on_fit_task_end(
                 **now, reconstruction_attributes=lambda: self._so_far(net, X)
             )
@@ -264,11 +265,21 @@ class Autoencoder(Detector):
             batch_size=self._batch_size(len(kept)),
         )
 
-    def _gradient(self, net: Coder, flat: Flat, X: Tensor) -> Gradient:
+    def _gradient(self, net: Coder, flat: Flat, rows: Tensor) -> Gradient:
         """Backpropagation written out where it serves, else automatic differentiation."""
         if isinstance(net, DenseStack) and serves(net) and type(self)._loss is Autoencoder._loss:
-            return Backprop(net, LOSSES[self.loss], X)
-        return autograd(lambda x: self._loss(net, x), flat, X)
+            return Backprop(net, LOSSES[self.loss], rows)
+        return autograd(lambda x: self._loss(net, x), flat, rows[:, :-1])
+
+    def _training_rows(self, X: np.ndarray) -> Tensor:
+        """All rows in the network's frame, and a last column of ones for the bias."""
+        rows = np.empty((len(X), X.shape[1] + 1), dtype=np.float32)
+        rows[:, -1] = 1
+        filled = 0
+        for block in chunks(X):
+            rows[filled : filled + len(block), :-1] = self._enter(block)
+            filled += len(block)
+        return torch.from_numpy(rows)
 
     def _so_far(self, net: Coder, X: np.ndarray) -> dict[str, Any]:
         """Fitted attributes as if training stopped here, for callbacks that score."""
@@ -330,22 +341,38 @@ class Autoencoder(Detector):
         return self._apply(self._net.encode, self._enter(X))
 
     def _decode(self, Z: np.ndarray) -> np.ndarray:
-        codes = torch.from_numpy(Z.astype(np.float32))
-        return self._apply(self._net.decode, codes) * self.scale_ + self.mean_
+        return self._apply(self._net.decode, Z.astype(np.float32)) * self.scale_ + self.mean_
 
-    def _apply(self, function: Callable[[Tensor], Tensor], x: Tensor) -> np.ndarray:
-        """Run one model on rows (n, ...); float64 out."""
-        with torch.inference_mode():
-            return function(x[None])[0].double().numpy()
+    def _feature_errors(self, X: np.ndarray) -> np.ndarray:
+        return self._apply(self._value_errors, self._enter(X)) * self._unit
 
-    def _enter(self, X: np.ndarray) -> Tensor:
-        """Rows in the network's frame, float32."""
-        return torch.from_numpy(((X - self.mean_) / self.scale_).astype(np.float32))
+    def _row_errors(self, X: np.ndarray) -> np.ndarray:
+        def mean_error(x: Tensor) -> Tensor:
+            return self._value_errors(x).mean(-1, dtype=torch.float64)
+
+        return self._apply(mean_error, self._enter(X)) * self._unit
+
+    def _value_errors(self, x: Tensor) -> Tensor:
+        return LOSSES[self.loss].error(self._net.decode(self._net.encode(x)), x)
 
     def _errors(self, X_hat: np.ndarray, X: np.ndarray) -> np.ndarray:
-        loss = LOSSES[self.loss]
-        x_hat, x = (torch.from_numpy(a / self.scale_) for a in (X_hat, X))
-        return loss.error(x_hat, x.double()).numpy() * self.scale_**loss.degree
+        x_hat, x = (torch.from_numpy(self._enter(a)) for a in (X_hat, X))
+        return LOSSES[self.loss].error(x_hat, x).double().numpy() * self._unit
+
+    def _apply(self, function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
+        """Run one model on rows (n, ...) in its frame; float64 out."""
+        with torch.inference_mode():
+            return function(torch.from_numpy(x)[None])[0].double().numpy()
+
+    def _enter(self, X: np.ndarray) -> np.ndarray:
+        """Rows in the network's frame, float32."""
+        centred = X - self.mean_.astype(X.dtype, copy=False)
+        return np.multiply(centred, 1 / self.scale_, out=centred).astype(np.float32, copy=False)
+
+    @property
+    def _unit(self) -> float:
+        """What an error in the network's frame is in the data's unit."""
+        return float(self.scale_ ** LOSSES[self.loss].degree)
 
     def _validate(self, X: Any, *, reset: bool = False) -> np.ndarray:
         X = super()._validate(X, reset=reset)

@@ -14,6 +14,7 @@ def plot_scores(
     Parameters
     ----------
     ax : matplotlib Axes
+        Where to draw.
     scores : ndarray of shape (n,)
         At most 0, high = normal. The axis shows the error, -score, on a logarithmic scale.
     offset : float
@@ -46,10 +47,13 @@ def plot_reconstructions(
     Parameters
     ----------
     axes : ndarray of matplotlib Axes of shape (2, n)
+        Where to draw.
     X, X_hat : ndarray of shape (n, height * width)
         Images and what was rebuilt; drawn on one grey scale.
-    shape : (height, width)
+    shape : tuple of two int
+        Height and width of an image.
     titles : sequence of n str, optional
+        Above the images.
 
     Returns
     -------

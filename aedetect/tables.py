@@ -102,6 +102,7 @@ def numeric_columns(frame: pd.DataFrame, exclude: Sequence[str] = ()) -> pd.Data
     Parameters
     ----------
     frame : DataFrame
+        As read from a file.
     exclude : sequence of str
         Columns to leave out.
 

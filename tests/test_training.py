@@ -26,6 +26,10 @@ def build(network, seeds, d=7, latent_dim=3):
     return net, Flat.of(net)
 
 
+def with_ones(X):
+    return torch.cat([X, torch.ones(len(X), 1)], dim=1)
+
+
 def rowwise(net, loss="squared_error"):
     return lambda x: LOSSES[loss].error(net.decode(net.encode(x)), x).mean(-1)
 
@@ -51,7 +55,7 @@ def test_backprop_equals_autograd(activation, output, loss, k, bias):
     net, flat = build(network, range(k))
     generator = seeded(9)
     X = torch.rand(50, 7, generator=generator)
-    by_hand = Backprop(net, LOSSES[loss], X)
+    by_hand = Backprop(net, LOSSES[loss], with_ones(X))
     by_autograd = autograd(rowwise(net, loss), flat, X)
     for b in (13, 1, 13):  # another size between two equal ones: buffers are kept apart
         rows = torch.randint(50, (k, b), generator=generator)
@@ -93,7 +97,9 @@ def train(network, seeds, *, epochs=20, by_hand=True, rows=None, optimizer="adam
     X = torch.randn(n, 7, generator=seeded(5))
     step = make_step(optimizer, flat, learning_rate=1e-3, weight_decay=0.01)
     gradient = (
-        Backprop(net, LOSSES["squared_error"], X) if by_hand else autograd(rowwise(net), flat, X)
+        Backprop(net, LOSSES["squared_error"], with_ones(X))
+        if by_hand
+        else autograd(rowwise(net), flat, X)
     )
     rows = torch.arange(n).expand(len(seeds), n) if rows is None else rows
     loop = minimise(

@@ -1,0 +1,207 @@
+"""Time of one epoch of training against other libraries, on equal networks.
+
+Run with one thread: ``OMP_NUM_THREADS=1 python benchmarks/fit_speed.py`` (needs
+``pip install 'aedetect[benchmark]'``). Same widths, batch size, Adam and squared error for all; the
+data are standard normal. Every library takes a turn in each of several rounds, and medians of CPU
+time are printed. "whole fit" includes everything `fit` does: validation, scoring the training rows,
+the threshold, and here the comparison with PCA. Floating-point throughput is printed as a share of
+the machine's own matrix product of large square matrices in the same run.
+"""
+
+import argparse
+import gc
+import itertools
+import os
+import platform
+import time
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from sklearn.neural_network import MLPRegressor
+
+from aedetect import Autoencoder, Dense
+
+CASES = {  # rows, columns, batch size, hidden width
+    "5k x 20, B32": (5_000, 20, 32, 64),
+    "5k x 20, B256": (5_000, 20, 256, 64),
+    "100k x 30, B256": (100_000, 30, 256, 64),
+    "10k x 784, B128": (10_000, 784, 128, 128),
+}
+CODE = 32
+
+
+def layers(d: int, hidden: int) -> torch.nn.Sequential:
+    sizes, net = (d, hidden, CODE, hidden, d), []
+    for n_in, n_out in itertools.pairwise(sizes):
+        net += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU()]
+    return torch.nn.Sequential(*net[:3], *net[4:-1])  # linear code and output
+
+
+def aedetect(X: np.ndarray, batch: int, hidden: int, epochs: int) -> dict[str, float]:
+    model = Autoencoder(
+        latent_dim=CODE,
+        network=Dense(hidden=(hidden,)),
+        batch_size=batch,
+        epochs=epochs,
+        device="cpu",
+    )
+    start = time.process_time()
+    model.fit(X)
+    return {"aedetect, whole fit": time.process_time() - start}
+
+
+def pyod(X: np.ndarray, batch: int, hidden: int, epochs: int) -> dict[str, float]:
+    return _pyod("PyOD", X, batch, hidden, epochs, batch_norm=False, dropout_rate=0)
+
+
+def pyod_defaults(X: np.ndarray, batch: int, hidden: int, epochs: int) -> dict[str, float]:
+    """PyOD as it comes: with batch normalisation and dropout."""
+    return _pyod("PyOD as it comes", X, batch, hidden, epochs)
+
+
+def _pyod(name: str, X: np.ndarray, batch: int, hidden: int, epochs: int, **params: object):
+    from pyod.models.auto_encoder import AutoEncoder
+
+    spent = 0.0
+
+    class Timed(AutoEncoder):
+        def train(self, loader: object) -> None:
+            nonlocal spent
+            start = time.process_time()
+            super().train(loader)
+            spent = time.process_time() - start
+
+    model = Timed(
+        hidden_neuron_list=[hidden, CODE],
+        batch_size=batch,
+        epoch_num=epochs,
+        verbose=0,
+        device=torch.device("cpu"),
+        **params,
+    )
+    start = time.process_time()
+    model.fit(X)
+    return {f"{name}, training alone": spent, f"{name}, whole fit": time.process_time() - start}
+
+
+def skorch(X: np.ndarray, batch: int, hidden: int, epochs: int) -> dict[str, float]:
+    from skorch import NeuralNetRegressor
+
+    model = NeuralNetRegressor(
+        layers(X.shape[1], hidden),
+        optimizer=torch.optim.Adam,
+        lr=1e-3,
+        batch_size=batch,
+        max_epochs=epochs,
+        train_split=None,
+        iterator_train__shuffle=True,
+        verbose=0,
+    )
+    start = time.process_time()
+    model.fit(X, X)
+    return {"skorch": time.process_time() - start}
+
+
+def scikit_learn(X: np.ndarray, batch: int, hidden: int, epochs: int) -> dict[str, float]:
+    model = MLPRegressor(
+        hidden_layer_sizes=(hidden, CODE, hidden),
+        batch_size=batch,
+        max_iter=epochs,
+        n_iter_no_change=epochs + 1,
+    )
+    start = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it has not converged
+        model.fit(X, X)
+    return {"scikit-learn MLPRegressor": time.process_time() - start}
+
+
+def data_loader(X: np.ndarray, batch: int, hidden: int, epochs: int) -> dict[str, float]:
+    net = layers(X.shape[1], hidden)
+    optimizer = torch.optim.Adam(net.parameters())
+    data = torch.utils.data.TensorDataset(torch.from_numpy(X))
+    start = time.process_time()
+    for _ in range(epochs):
+        for (x,) in torch.utils.data.DataLoader(data, batch, shuffle=True):
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(net(x), x).backward()
+            optimizer.step()
+    return {"DataLoader loop": time.process_time() - start}
+
+
+LIBRARIES: list[Callable[..., dict[str, float]]] = [
+    aedetect,
+    pyod,
+    pyod_defaults,
+    skorch,
+    scikit_learn,
+    data_loader,
+]
+
+
+def peak_flops() -> float:
+    """Floating-point operations a second of a large matrix product."""
+    a = torch.randn(1024, 1024)
+    times = []
+    for _ in range(10):
+        start = time.process_time()
+        a @ a
+        times.append(time.process_time() - start)
+    return 2 * 1024**3 / min(times)
+
+
+def operations(n: int, d: int, hidden: int) -> float:
+    """Operations of the matrix products of one epoch, forward and backward."""
+    weights = 2 * (d * hidden + hidden * CODE)
+    return 2 * n * (3 * weights - d * hidden)  # nothing is propagated to the inputs
+
+
+def measure(case: str, epochs: int, rounds: int) -> dict[str, float]:
+    """Median CPU seconds of an epoch, by library."""
+    n, d, batch, hidden = CASES[case]
+    X = np.random.default_rng(0).standard_normal((n, d), dtype=np.float32)
+    for library in LIBRARIES:
+        library(X[: 2 * batch], batch, hidden, 1)  # first calls load and build things
+    spent: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for library in LIBRARIES:
+            gc.collect()
+            for name, seconds in library(X, batch, hidden, epochs).items():
+                spent.setdefault(name, []).append(seconds / epochs)
+    return {name: float(np.median(seconds)) for name, seconds in spent.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=5, help="epochs of each fit")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each library")
+    parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES))
+    arguments = parser.parse_args()
+    warnings.filterwarnings(
+        "ignore", message="latent_dim=32 is not below"
+    )  # 20 columns, code of 32
+    warnings.filterwarnings(
+        "ignore", message="The network did not learn"
+    )  # normal noise has nothing
+    torch.set_num_threads(1)
+    peak = peak_flops()
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, 1 thread; matrix product {peak / 1e9:.0f} "
+        f"GFLOP/s; {arguments.epochs} epochs a fit, medians of {arguments.rounds} rounds\n"
+    )
+    for case in arguments.cases:
+        n, d, _, hidden = CASES[case]
+        seconds = measure(case, arguments.epochs, arguments.rounds)
+        ours = seconds["aedetect, whole fit"]
+        print(f"{case}, {d}-{hidden}-{CODE}-{hidden}-{d}")
+        print(f"  {'':28}{'ms/epoch':>10}{'ratio':>8}{'of peak':>9}")
+        for name, value in seconds.items():
+            share = operations(n, d, hidden) / value / peak
+            print(f"  {name:28}{value * 1e3:10.1f}{value / ours:8.1f}{share:9.3f}", flush=True)
+        print()
+
+
+if __name__ == "__main__":
+    main()
