@@ -102,7 +102,7 @@ class Detector(
     """Base of detectors that squeeze a row into a code and rebuild it.
 
     A subclass says how it is fitted (`_fit`), how rows become codes (`_encode`), how codes become
-    rows (`_decode`) and how wrong each rebuilt value is (`_errors`), all on plain arrays.
+    rows (`_decode`) and how wrong each rebuilt value is (`_feature_errors`), all on plain arrays.
 
     Scores follow scikit-learn: high means normal, ``decision_function`` is the score above the
     threshold, and ``predict`` returns +1 for inliers and -1 for outliers.
@@ -123,7 +123,7 @@ class Detector(
         """Rows (n, n_features) of codes (n, latent_dim), in float64."""
 
     @abstractmethod
-    def _errors(self, X_hat: np.ndarray, X: np.ndarray) -> np.ndarray:
+    def _feature_errors(self, X: np.ndarray) -> np.ndarray:
         """Error of each rebuilt value, same shape as `X`, in float64."""
 
     @property
@@ -292,13 +292,12 @@ class Detector(
         return float(self.score_samples(X).mean())
 
     def _score(self, X: np.ndarray) -> np.ndarray:
-        return -in_chunks(self._row_errors, X)
+        errors = in_chunks(self._row_errors, X)
+        errors[np.isnan(errors)] = np.inf  # a row too large to be computed with is not normal
+        return -errors
 
     def _row_errors(self, X: np.ndarray) -> np.ndarray:
         return self._feature_errors(X).mean(axis=1)
-
-    def _feature_errors(self, X: np.ndarray) -> np.ndarray:
-        return self._errors(self._reconstruct(X), X)
 
     def _reconstruct(self, X: np.ndarray) -> np.ndarray:
         return self._decode(self._encode(X))

@@ -4,6 +4,7 @@ import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import cache
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, Self, dataclass_transform
 
@@ -46,15 +47,21 @@ class Params(BaseEstimator):
 
     def _check_params(self) -> Self:
         """Raise ValueError or TypeError for the first value its annotation does not allow."""
-        hints = typing.get_type_hints(type(self), include_extras=True)
+        hints = _type_hints(type(self))
         for name in (field.name for field in fields(self)):
             value, hint = getattr(self, name), hints[name]
             if not _allows(hint, value):
                 wanted = " or ".join(_describe(hint))
-                numbers = isinstance(value, Real) and "number" in wanted + "integer number"
-                kind = ValueError if isinstance(value, str) or numbers else TypeError
-                raise kind(f"{type(self).__name__}: {name}={value!r}; expected {wanted}.")
+                known = isinstance(value, str | Real)  # a wrong value rather than a wrong type
+                raise (ValueError if known else TypeError)(
+                    f"{type(self).__name__}: {name}={value!r}; expected {wanted}."
+                )
         return self
+
+
+@cache
+def _type_hints(owner: type) -> dict[str, Any]:
+    return typing.get_type_hints(owner, include_extras=True)
 
 
 def _allows(hint: Any, value: Any) -> bool:

@@ -116,8 +116,8 @@ def autograd(rowwise_loss: Callable[[Tensor], Tensor], flat: Flat, X: Tensor) ->
     """
 
     def gradient(rows: Tensor) -> Tensor:
-        flat.gradient.zero_()
-        with torch.enable_grad():
+        with torch.inference_mode(False):
+            flat.gradient.zero_()
             losses = rowwise_loss(X[rows])
             losses.mean(-1).sum().backward()
         return losses.detach().sum(-1)
@@ -168,7 +168,7 @@ def minimise(
     """
     n = rows.shape[1]
     while True:
-        with flushed_denormals(), torch.no_grad():
+        with flushed_denormals(), torch.inference_mode():
             total = torch.zeros(len(rows), device=rows.device)
             shuffles = [torch.randperm(n, generator=generator) for generator in generators]
             order = rows.gather(1, torch.stack(shuffles).to(rows.device))

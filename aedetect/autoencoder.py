@@ -7,15 +7,17 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from ._backprop import Backprop, serves
-from ._detector import Detector, chunks, default_latent_dim, find_threshold
+from ._detector import Detector, default_latent_dim, find_threshold
+from ._frame import Frame
 from ._linear import principal_axes
 from ._params import Count, NotNegative, Positive, Range
 from ._training import EarlyStopping, Flat, Gradient, autograd, make_step, minimise, seeded
-from .losses import LOSSES
+from .losses import LOSSES, Loss
 from .networks import Coder, DenseStack, Network, as_network
 
 REPORT_ROWS = 1000  # the did-it-learn check looks at this many rows at most,
@@ -97,6 +99,8 @@ class Autoencoder(Detector):
     scale_ : float
         What rows are centred on and divided by; 0 and 1 where the network's output is bounded, and
         no centring where it has no bias.
+    network_ : Network
+        The network in full.
     offset_ : float
         Threshold on the score.
     n_features_in_ : int
@@ -153,21 +157,19 @@ class Autoencoder(Detector):
         return self._row_error(net.decode(net.encode(x)), x)
 
     def _build(self, n_features: int, latent_dim: int, generators: list[torch.Generator]) -> Coder:
-        """Module with `encode` and `decode` for ``len(generators)`` models."""
-        return as_network(self.network).build(n_features, latent_dim, generators)
+        """Module that encodes and decodes for ``len(generators)`` models."""
+        return self.network_.build(n_features, latent_dim, generators)
 
-    # -----------------------------------------------------------------------------------------
+    # Training --------------------------------------------------------------------------------
 
     def _row_error(self, x_hat: Tensor, x: Tensor) -> Tensor:
         """Mean error over the columns."""
-        return LOSSES[self.loss].error(x_hat, x).mean(-1)
+        return self._criterion.error(x_hat, x).mean(-1)
 
     def _fit(self, X: np.ndarray, y: Any) -> None:
         generator = seeded(self.random_state)
-        if self.warm_start and hasattr(self, "weights_"):
-            net = self._restored()
-        else:
-            net = self._new(X, generator)
+        warm = self.warm_start and hasattr(self, "weights_")
+        net = self._restored() if warm else self._new(X, generator)
         order = torch.randperm(len(X), generator=generator)
         n_held_out = int(np.ceil(self.validation_fraction * len(X))) if self.early_stopping else 0
         held_out, kept = order[:n_held_out], order[n_held_out:]
@@ -182,32 +184,31 @@ class Autoencoder(Detector):
         self.n_parameters_ = sum(p.numel() for p in net.parameters())
         self._keep(net)
         if n_held_out >= REPORT_AT_LEAST:
-            self._did_it_learn(X, held_out, "held-out")
+            self._did_it_learn(X[held_out[:REPORT_ROWS].numpy()], "held-out")
         else:
-            self._did_it_learn(X, kept, "training")
+            self._did_it_learn(X[kept[:REPORT_ROWS].numpy()], "training")
 
     def _new(self, X: np.ndarray, generator: torch.Generator) -> Coder:
         """Start afresh: the frame of the data, the width of the code, initial weights."""
-        network = as_network(self.network)
-        output = getattr(network, "output_activation", "identity")
+        self.network_ = clone(as_network(self.network))
+        output = getattr(self.network_, "output_activation", "identity")
         if self.loss == "binary_cross_entropy" and output != "sigmoid":
             raise ValueError(
-                f"loss='binary_cross_entropy' needs outputs in (0, 1), which network={network!r} "
-                "does not promise; set network=Dense(..., output_activation='sigmoid')."
+                f"loss='binary_cross_entropy' needs outputs in (0, 1), which "
+                f"network={self.network!r} does not promise; set network=Dense(..., output_activation='sigmoid')."
             )
         d = X.shape[1]
-        self.mean_, self.scale_ = np.zeros(d), 1.0
         if output == "identity":
-            if getattr(network, "bias", True):
-                self.mean_ = X.mean(axis=0, dtype=np.float64)
-            squares = (np.square(block - self.mean_).sum() for block in chunks(X))
-            self.scale_ = float(np.sqrt(sum(squares) / X.size)) or 1.0
+            frame = Frame.of(X, centre=getattr(self.network_, "bias", True))
+        else:
+            frame = Frame.identity(d)
+        self.mean_, self.scale_ = frame.mean, frame.scale
         self.latent_dim_ = default_latent_dim(d) if self.latent_dim == "auto" else self.latent_dim
         if self.latent_dim != "auto" and self.latent_dim >= d:
             warnings.warn(
                 f"latent_dim={self.latent_dim} is not below the {d} columns of X: the network can "
                 "learn the identity, which rebuilds outliers as well as inliers. Lower it.",
-                stacklevel=5,
+                stacklevel=6,
             )
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
@@ -223,7 +224,11 @@ class Autoencoder(Detector):
         generator: torch.Generator,
     ) -> None:
         """Run the epochs, with callbacks and early stopping around each."""
-        flat, rows = Flat.of(net.to(self._device())), self._training_rows(X).to(self._device())
+        device = self._device()
+        flat, rows = (
+            Flat.of(net.to(device)),
+            torch.from_numpy(self._frame.training_rows(X)).to(device),
+        )
         epochs = self._epochs(net, flat, rows, kept, generator)
         early_stopping = EarlyStopping(
             flat,
@@ -268,18 +273,8 @@ class Autoencoder(Detector):
     def _gradient(self, net: Coder, flat: Flat, rows: Tensor) -> Gradient:
         """Backpropagation written out where it serves, else automatic differentiation."""
         if isinstance(net, DenseStack) and serves(net) and type(self)._loss is Autoencoder._loss:
-            return Backprop(net, LOSSES[self.loss], rows)
+            return Backprop(net, self._criterion, rows)
         return autograd(lambda x: self._loss(net, x), flat, rows[:, :-1])
-
-    def _training_rows(self, X: np.ndarray) -> Tensor:
-        """All rows in the network's frame, and a last column of ones for the bias."""
-        rows = np.empty((len(X), X.shape[1] + 1), dtype=np.float32)
-        rows[:, -1] = 1
-        filled = 0
-        for block in chunks(X):
-            rows[filled : filled + len(block), :-1] = self._enter(block)
-            filled += len(block)
-        return torch.from_numpy(rows)
 
     def _so_far(self, net: Coder, X: np.ndarray) -> dict[str, Any]:
         """Fitted attributes as if training stopped here, for callbacks that score."""
@@ -301,7 +296,7 @@ class Autoencoder(Detector):
 
     def _restored(self) -> Coder:
         """The network that `weights_` describes."""
-        net = self._build(self.n_features_in_, self.latent_dim_, [seeded(0)])
+        net = self._build(len(self.mean_), self.latent_dim_, [seeded(0)])
         for name, parameter in net.named_parameters():
             parameter.data = torch.tensor(self.weights_[name])[None]
         return net.eval()
@@ -314,19 +309,17 @@ class Autoencoder(Detector):
         if "weights_" in state:
             self._net = self._restored()
 
-    def _did_it_learn(self, X: np.ndarray, rows: Tensor, kind: str) -> None:
+    def _did_it_learn(self, X: np.ndarray, kind: str) -> None:
         """Compare with the mean row and with PCA of equal width; warn if the net is no better."""
-        X = X[rows[:REPORT_ROWS].numpy()]
         mean, axes, _ = principal_axes(X, self.latent_dim_)
-        by_mean = np.broadcast_to(mean, X.shape)
         by_pca = (X - mean) @ axes.T @ axes + mean
         if self.loss == "binary_cross_entropy":
             by_pca = by_pca.clip(1e-3, 1 - 1e-3)  # a linear map leaves the range the loss allows
         self.fit_report_ = {
             "rows": kind,
             "error": (error := -float(self._score(X).mean())),
-            "mean_row_error": (baseline := float(self._errors(by_mean, X).mean())),
-            "pca_error": float(self._errors(by_pca, X).mean()),
+            "mean_row_error": (baseline := self._mean_error(np.broadcast_to(mean, X.shape), X)),
+            "pca_error": self._mean_error(by_pca, X),
         }
         if error >= baseline > 0:
             warnings.warn(
@@ -337,45 +330,60 @@ class Autoencoder(Detector):
                 stacklevel=6,
             )
 
+    def _mean_error(self, X_hat: np.ndarray, X: np.ndarray) -> float:
+        x_hat, x = (torch.from_numpy(self._frame.enter(a)) for a in (X_hat, X))
+        return float(self._criterion.error(x_hat, x).mean(dtype=torch.float64)) * self._unit
+
+    # Use -------------------------------------------------------------------------------------
+
     def _encode(self, X: np.ndarray) -> np.ndarray:
-        return self._apply(self._net.encode, self._enter(X))
+        return self._apply(self._net.encode, self._frame.enter(X))
 
     def _decode(self, Z: np.ndarray) -> np.ndarray:
-        return self._apply(self._net.decode, Z.astype(np.float32)) * self.scale_ + self.mean_
+        return self._frame.leave(self._apply(self._net.decode, Z.astype(np.float32)))
 
     def _feature_errors(self, X: np.ndarray) -> np.ndarray:
-        return self._apply(self._value_errors, self._enter(X)) * self._unit
+        return self._apply(self._value_errors, self._frame.enter(X)) * self._unit
 
     def _row_errors(self, X: np.ndarray) -> np.ndarray:
         def mean_error(x: Tensor) -> Tensor:
             return self._value_errors(x).mean(-1, dtype=torch.float64)
 
-        return self._apply(mean_error, self._enter(X)) * self._unit
+        return self._apply(mean_error, self._frame.enter(X)) * self._unit
 
     def _value_errors(self, x: Tensor) -> Tensor:
-        return LOSSES[self.loss].error(self._net.decode(self._net.encode(x)), x)
-
-    def _errors(self, X_hat: np.ndarray, X: np.ndarray) -> np.ndarray:
-        x_hat, x = (torch.from_numpy(self._enter(a)) for a in (X_hat, X))
-        return LOSSES[self.loss].error(x_hat, x).double().numpy() * self._unit
+        return self._criterion.error(self._net.decode(self._net.encode(x)), x)
 
     def _apply(self, function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
         """Run one model on rows (n, ...) in its frame; float64 out."""
         with torch.inference_mode():
             return function(torch.from_numpy(x)[None])[0].double().numpy()
 
-    def _enter(self, X: np.ndarray) -> np.ndarray:
-        """Rows in the network's frame, float32."""
-        centred = X - self.mean_.astype(X.dtype, copy=False)
-        return np.multiply(centred, 1 / self.scale_, out=centred).astype(np.float32, copy=False)
+    @property
+    def _criterion(self) -> Loss:
+        return LOSSES[self.loss]
+
+    @property
+    def _frame(self) -> Frame:
+        return Frame(self.mean_, self.scale_)
 
     @property
     def _unit(self) -> float:
         """What an error in the network's frame is in the data's unit."""
-        return float(self.scale_ ** LOSSES[self.loss].degree)
+        return float(self.scale_**self._criterion.degree)
 
     def _validate(self, X: Any, *, reset: bool = False) -> np.ndarray:
         X = super()._validate(X, reset=reset)
+        if (
+            reset
+            and self.warm_start
+            and hasattr(self, "weights_")
+            and len(self.mean_) != X.shape[1]
+        ):
+            raise ValueError(
+                f"warm_start=True goes on from a fit on {len(self.mean_)} columns; X has "
+                f"{X.shape[1]}. Fit a new estimator."
+            )
         if self.loss == "binary_cross_entropy" and (X.min() < 0 or X.max() > 1):
             column = np.argmax(((X < 0) | (X > 1)).any(axis=0))
             raise ValueError(

@@ -88,8 +88,8 @@ class PCADetector(Detector):
     def _decode(self, Z: np.ndarray) -> np.ndarray:
         return Z.astype(np.float64) @ (self.components_ * self._scale()[:, None]) + self.mean_
 
-    def _errors(self, X_hat: np.ndarray, X: np.ndarray) -> np.ndarray:
-        return np.square(X_hat - X)
+    def _feature_errors(self, X: np.ndarray) -> np.ndarray:
+        return np.square(self._reconstruct(X) - X)
 
     def _scale(self) -> Any:
         """Standard deviation along each axis if whitening, else 1; 1 where it is 0."""

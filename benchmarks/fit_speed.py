@@ -175,7 +175,7 @@ def measure(case: str, epochs: int, rounds: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=5, help="epochs of each fit")
+    parser.add_argument("--epochs", type=int, default=10, help="epochs of each fit")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each library")
     parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES))
     arguments = parser.parse_args()
@@ -196,10 +196,10 @@ def main() -> None:
         seconds = measure(case, arguments.epochs, arguments.rounds)
         ours = seconds["aedetect, whole fit"]
         print(f"{case}, {d}-{hidden}-{CODE}-{hidden}-{d}")
-        print(f"  {'':28}{'ms/epoch':>10}{'ratio':>8}{'of peak':>9}")
+        print(f"  {'':32}{'ms/epoch':>10}{'ratio':>8}{'of peak':>9}")
         for name, value in seconds.items():
             share = operations(n, d, hidden) / value / peak
-            print(f"  {name:28}{value * 1e3:10.1f}{value / ours:8.1f}{share:9.3f}", flush=True)
+            print(f"  {name:32}{value * 1e3:10.1f}{value / ours:8.1f}{share:9.3f}", flush=True)
         print()
 
 

@@ -1,5 +1,6 @@
 """What only the trained estimator does: early stopping, warm start, reports, callbacks."""
 
+import pickle
 import warnings
 
 import numpy as np
@@ -42,6 +43,22 @@ def test_warm_start_goes_on(digits):
     assert model.loss_curve_[5] < first
     cold = Autoencoder(epochs=5, random_state=0).fit(digits[:200])
     assert cold.fit(digits[:200]).n_iter_ == 5
+
+
+def test_warm_start_refuses_other_columns(digits):
+    model = Autoencoder(epochs=20, warm_start=True, random_state=0).fit(digits[:50])
+    scores = model.score_samples(digits)
+    with pytest.raises(ValueError, match="on 64 columns; X has 10"):
+        model.fit(digits[:50, 20:30])
+    np.testing.assert_array_equal(model.score_samples(digits), scores)
+
+
+def test_changed_parameters_do_not_touch_the_fitted_network(digits):
+    model = Autoencoder(epochs=20, random_state=0).fit(digits[:100])
+    scores = model.score_samples(digits)
+    model.set_params(network=(3,), latent_dim=1)
+    restored = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(restored.score_samples(digits), scores)
 
 
 def test_report_compares_with_the_mean_row_and_pca(digits):

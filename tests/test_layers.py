@@ -21,6 +21,7 @@ LAYER = {
     "networks": 1,
     "_detector": 1,
     "_backprop": 2,
+    "_frame": 2,
     "pca": 2,
     "autoencoder": 3,
     "demo": 5,

@@ -1,0 +1,58 @@
+"""The map between the data's units and the network's: centre, and divide by one scale."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from ._detector import chunks
+
+
+@dataclass(frozen=True)
+class Frame:
+    """``(x - mean) / scale``, with one scale for all columns.
+
+    The shape of the data does not change, only their origin and their unit do; so columns keep
+    their weights, and unscaled data train as well as scaled ones.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (n_features,)
+    scale : float
+    """
+
+    mean: np.ndarray
+    scale: float
+
+    @classmethod
+    def identity(cls, n_features: int) -> Self:
+        """Leave data as they are, for networks whose outputs have a range of their own."""
+        return cls(np.zeros(n_features), 1.0)
+
+    @classmethod
+    def of(cls, X: np.ndarray, *, centre: bool) -> Self:
+        """Column means, if wanted, and the overall standard deviation around them."""
+        mean = X.mean(axis=0, dtype=np.float64) if centre else np.zeros(X.shape[1])
+        squares = sum(np.square(block - mean).sum() for block in chunks(X))
+        return cls(mean, float(np.sqrt(squares / X.size)) or 1.0)
+
+    def enter(self, X: np.ndarray) -> np.ndarray:
+        """Rows in the network's frame, float32."""
+        with np.errstate(over="ignore"):
+            centred = X - self.mean.astype(X.dtype, copy=False)
+            centred *= X.dtype.type(1 / self.scale)
+            return centred.astype(np.float32, copy=False)
+
+    def leave(self, X: np.ndarray) -> np.ndarray:
+        """Rows in the data's units, float64."""
+        return X * self.scale + self.mean
+
+    def training_rows(self, X: np.ndarray) -> np.ndarray:
+        """All rows in the network's frame, each with a 1 behind it for the bias."""
+        rows = np.empty((len(X), X.shape[1] + 1), dtype=np.float32)
+        rows[:, -1] = 1
+        filled = 0
+        for block in chunks(X):
+            rows[filled : filled + len(block), :-1] = self.enter(block)
+            filled += len(block)
+        return rows
