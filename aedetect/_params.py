@@ -60,7 +60,7 @@ class Params(BaseEstimator):
 
 
 @cache
-def _type_hints(owner: type) -> dict[str, Any]:
+def _type_hints(owner: Any) -> dict[str, Any]:
     return typing.get_type_hints(owner, include_extras=True)
 
 

@@ -195,7 +195,8 @@ class Autoencoder(Detector):
         if self.loss == "binary_cross_entropy" and output != "sigmoid":
             raise ValueError(
                 f"loss='binary_cross_entropy' needs outputs in (0, 1), which "
-                f"network={self.network!r} does not promise; set network=Dense(..., output_activation='sigmoid')."
+                f"network={self.network!r} does not promise; set "
+                "network=Dense(..., output_activation='sigmoid')."
             )
         d = X.shape[1]
         if output == "identity":
