@@ -47,7 +47,8 @@ class Params(BaseEstimator):
 
     def _check_params(self) -> Self:
         """Raise ValueError or TypeError for the first value its annotation does not allow."""
-        hints = _type_hints(type(self))
+        owner: Any = type(self)
+        hints = _type_hints(owner)
         for name in (field.name for field in fields(self)):
             value, hint = getattr(self, name), hints[name]
             if not _allows(hint, value):
