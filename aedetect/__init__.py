@@ -5,18 +5,48 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .autoencoder import Autoencoder as Autoencoder
+    from .contractive import ContractiveAutoencoder as ContractiveAutoencoder
+    from .convolution import Conv1d as Conv1d
+    from .convolution import Conv2d as Conv2d
+    from .corruption import Downsample as Downsample
+    from .corruption import GaussianNoise as GaussianNoise
+    from .corruption import Grayscale as Grayscale
+    from .corruption import MaskingNoise as MaskingNoise
+    from .corruption import Patch as Patch
+    from .corruption import SaltAndPepper as SaltAndPepper
+    from .corruption import SwapNoise as SwapNoise
+    from .denoising import DenoisingAutoencoder as DenoisingAutoencoder
+    from .kernel import KernelAutoencoder as KernelAutoencoder
+    from .memory import MemoryAutoencoder as MemoryAutoencoder
     from .networks import Dense as Dense
     from .networks import Tied as Tied
     from .pca import PCADetector as PCADetector
+    from .sparse import SparseAutoencoder as SparseAutoencoder
+    from .variational import VariationalAutoencoder as VariationalAutoencoder
 
 __version__ = "0.1.0"
 
 # Loaded on first use, so that `import aedetect` costs nothing and the command line answers at once.
 _HOMES = {
     "Autoencoder": "autoencoder",
+    "ContractiveAutoencoder": "contractive",
+    "Conv1d": "convolution",
+    "Conv2d": "convolution",
+    "DenoisingAutoencoder": "denoising",
     "Dense": "networks",
+    "Downsample": "corruption",
+    "GaussianNoise": "corruption",
+    "Grayscale": "corruption",
+    "KernelAutoencoder": "kernel",
+    "MaskingNoise": "corruption",
+    "MemoryAutoencoder": "memory",
     "PCADetector": "pca",
+    "Patch": "corruption",
+    "SaltAndPepper": "corruption",
+    "SparseAutoencoder": "sparse",
+    "SwapNoise": "corruption",
     "Tied": "networks",
+    "VariationalAutoencoder": "variational",
 }
 
 __all__ = [*_HOMES, "__version__"]

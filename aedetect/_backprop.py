@@ -10,14 +10,13 @@ with the bias as the last row of W. Tests hold it equal to autograd.
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .losses import Loss
-from .networks import Affine, DenseStack
+from .networks import Affine, Coder, Layered
 
 _aten = torch.ops.aten
 
@@ -77,9 +76,11 @@ class _Batch(NamedTuple):
     x_hat: Tensor
 
 
-def serves(net: DenseStack) -> bool:
+def serves(net: Coder) -> bool:
     """Say whether `Backprop` knows every layer of `net`."""
-    return all(type(layer) is Affine for layer in (*net.encoder, *net.decoder))
+    return isinstance(net, Layered) and all(
+        type(layer) is Affine for layer in (*net.encoder, *net.decoder)
+    )
 
 
 class Backprop:
@@ -87,7 +88,7 @@ class Backprop:
 
     Parameters
     ----------
-    net : DenseStack
+    net : Layered
         Its parameters have a ``grad``, which is where the gradient goes.
     loss : Loss
         The reconstruction error.
@@ -95,17 +96,18 @@ class Backprop:
         All rows, each with a 1 behind it.
     """
 
-    def __init__(self, net: DenseStack, loss: Loss, rows: Tensor) -> None:
+    def __init__(self, net: Layered, loss: Loss, rows: Tensor) -> None:
         self.affines: list[Affine] = [*net.encoder, *net.decoder]
         self.k, self.loss, self.rows = len(self.affines[0].weight), loss, rows
         self.n_features = rows.shape[1] - 1
         self.bias = int(self.affines[0].bias)
         self.matmul = torch.mm if self.k == 1 else torch.bmm
-        self.batches = cache(self._buffers)
+        self.batches: dict[int, _Batch] = {}
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Summed loss (K,) of the rows (K, b); the mean loss's gradient is left in place."""
-        batch, matmul = self.batches(rows.shape[1]), self.matmul
+        batch = self.batches.get(rows.shape[1]) or self._new_batch(rows.shape[1])
+        matmul = self.matmul
         torch.index_select(self.rows, 0, rows.reshape(-1), out=batch.gathered)
         for layer in batch.layers:
             matmul(layer.inputs, layer.weight, out=layer.outputs)
@@ -124,8 +126,8 @@ class Backprop:
                 matmul(layer.delta, layer.weight_t, out=layer.delta_below)
         return total.div_(self.n_features)
 
-    def _buffers(self, b: int) -> _Batch:
-        """Allocate for batches of b rows and take all views once."""
+    def _new_batch(self, b: int) -> _Batch:
+        """Allocate for batches of b rows, take all views once, and keep them."""
         widths = [self.n_features, *(affine.weight.shape[-1] for affine in self.affines)]
         ones = [self._matrix(b, width + 1).fill_(1) for width in widths]  # [h_l, 1]
         inputs = [h[..., : width + self.bias] for h, width in zip(ones, widths, strict=True)]
@@ -152,8 +154,9 @@ class Backprop:
                     delta_below=deltas[i] if i else None,
                 )
             )
-        gathered = ones[0].view(-1, self.n_features + 1)
-        return _Batch(layers, gathered, ones[0][..., : self.n_features], layers[-1].outputs)
+        gathered, x = ones[0].view(-1, self.n_features + 1), ones[0][..., : self.n_features]
+        self.batches[b] = _Batch(layers, gathered, x, layers[-1].outputs)
+        return self.batches[b]
 
     def _matrix(self, *shape: int) -> Tensor:
         return self.rows.new_empty(shape if self.k == 1 else (self.k, *shape))

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
@@ -20,22 +20,24 @@ CHUNK_VALUES = 2**17  # fewer of them where rows are wide: a chunk should stay i
 MULTIPLE = 32  # a chunk is padded to a multiple of this many rows, see `in_chunks`
 
 
-def chunks(X: np.ndarray) -> Iterator[np.ndarray]:
-    """Cut rows into blocks of a few thousand, less where they are wide."""
-    size = max(MULTIPLE, min(CHUNK, CHUNK_VALUES // X.shape[1] // MULTIPLE * MULTIPLE))
+def chunks(X: np.ndarray, size: int | None = None) -> Iterator[np.ndarray]:
+    """Cut rows into blocks of `size`, or of a few thousand, less where they are wide."""
+    size = size or max(MULTIPLE, min(CHUNK, CHUNK_VALUES // X.shape[1] // MULTIPLE * MULTIPLE))
     return (X[start : start + size] for start in range(0, len(X), size))
 
 
-def in_chunks(function: Callable[[np.ndarray], np.ndarray], X: np.ndarray) -> np.ndarray:
+def in_chunks(
+    function: Callable[[np.ndarray], np.ndarray], X: np.ndarray, size: int | None = None
+) -> np.ndarray:
     """Apply a row-by-row function to blocks of rows, so that memory stays bounded.
 
     Matrix products and vectorised exponentials round differently at the ragged end of a block.
-    Blocks are therefore padded to a multiple of 32 rows: a row's result does not depend on how many
-    came with it.
+    Blocks are therefore padded, to a multiple of 32 rows, which suffices for torch in float32, or
+    to exactly `size` rows: a row's result does not depend on how many came with it.
     """
     results = []
-    for block in chunks(X):
-        padding = -len(block) % MULTIPLE
+    for block in chunks(X, size):
+        padding = -len(block) % (size or MULTIPLE)
         if padding:
             padded = np.concatenate([block, np.repeat(block[-1:], padding, axis=0)])
             results.append(function(padded)[: len(block)])
@@ -50,11 +52,12 @@ def find_threshold(scores: np.ndarray, contamination: float | Literal["auto"]) -
     Parameters
     ----------
     scores : ndarray of shape (n,)
-        Of the training rows, high = normal, at most 0.
+        Of the training rows, high = normal.
     contamination : float or "auto"
         A share: that many of the rows fall below. 0: none does. "auto": rows beyond Tukey's
         upper fence (third quartile + 1.5 x interquartile range) of the logarithmic error, and in
-        any case the worst one.
+        any case the worst one. Where scores are likelihoods, and may be positive, of minus the
+        score itself.
 
     Returns
     -------
@@ -64,9 +67,11 @@ def find_threshold(scores: np.ndarray, contamination: float | Literal["auto"]) -
     ordered = np.sort(scores)
     if contamination != "auto":
         return _between(ordered, round(contamination * len(ordered)))
-    log_error = np.log(np.maximum(-ordered, np.finfo(np.float64).tiny))
-    lower, upper = np.percentile(log_error, [25, 75])
-    beyond = int(np.sum(log_error > upper + 1.5 * (upper - lower)))
+    error = -ordered
+    if error[-1] >= 0:
+        error = np.log(np.maximum(error, np.finfo(np.float64).tiny))
+    lower, upper = np.percentile(error, [25, 75])
+    beyond = int(np.sum(error > upper + 1.5 * (upper - lower)))
     return _between(ordered, max(beyond, 1))
 
 
@@ -109,6 +114,11 @@ class Detector(
     """
 
     contamination: Contamination = "auto"
+
+    _block_size: ClassVar[int | None] = (
+        None  # rows of a block, where a multiple of 32 is not enough
+    )
+    _min_features: ClassVar[int] = 2  # of one column nothing is left to compress
 
     @abstractmethod
     def _fit(self, X: np.ndarray, y: Any) -> None:
@@ -159,7 +169,13 @@ class Detector(
         self._check_params()
         X = self._validate(X, reset=True)
         self._fit(X, y)
-        self.offset_ = find_threshold(self._score(X), self.contamination)
+        scores = self._score(X)
+        if not np.isfinite(scores).all():
+            raise ValueError(
+                f"{(~np.isfinite(scores)).sum()} training rows have no finite score; X holds "
+                f"values up to {np.abs(X).max():.3g}, scale it (StandardScaler)."
+            )
+        self.offset_ = find_threshold(scores, self.contamination)
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -176,7 +192,7 @@ class Detector(
             In the dtype of `X`.
         """
         X = self._validate(X)
-        return in_chunks(self._encode, X).astype(X.dtype, copy=False)
+        return self._in_chunks(self._encode, X).astype(X.dtype, copy=False)
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Rows rebuilt from codes.
@@ -197,10 +213,10 @@ class Detector(
                 f"Z has {Z.shape[1]} columns; codes of this {type(self).__name__} have "
                 f"{self._n_features_out}."
             )
-        return in_chunks(self._decode, Z).astype(Z.dtype, copy=False)
+        return self._in_chunks(self._decode, Z).astype(Z.dtype, copy=False)
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """Rows as the detector rebuilds them: ``inverse_transform(transform(X))``.
+        """Rows as the detector rebuilds them: encoded and decoded.
 
         Parameters
         ----------
@@ -213,7 +229,7 @@ class Detector(
             In the dtype of `X`.
         """
         X = self._validate(X)
-        return in_chunks(self._reconstruct, X).astype(X.dtype, copy=False)
+        return self._in_chunks(self._reconstruct, X).astype(X.dtype, copy=False)
 
     def score_features(self, X: Any) -> np.ndarray:
         """Error of each value: which columns make a row strange.
@@ -228,7 +244,7 @@ class Detector(
         ndarray of shape (n_samples, n_features), float64
             Not negative; a row's mean is minus its score.
         """
-        return in_chunks(self._feature_errors, self._validate(X))
+        return self._in_chunks(self._feature_errors, self._validate(X))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Score of each row: minus the mean error over its columns. High means normal.
@@ -270,7 +286,7 @@ class Detector(
         -------
         ndarray of shape (n_samples,), int
         """
-        return np.where(self.decision_function(X) < 0, -1, 1)
+        return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of `score_samples`, so that grid search prefers the lower error.
@@ -292,9 +308,12 @@ class Detector(
         return float(self.score_samples(X).mean())
 
     def _score(self, X: np.ndarray) -> np.ndarray:
-        errors = in_chunks(self._row_errors, X)
+        errors = self._in_chunks(self._row_errors, X)
         errors[np.isnan(errors)] = np.inf  # a row too large to be computed with is not normal
         return -errors
+
+    def _in_chunks(self, function: Callable[[np.ndarray], np.ndarray], X: np.ndarray) -> np.ndarray:
+        return in_chunks(function, X, self._block_size)
 
     def _row_errors(self, X: np.ndarray) -> np.ndarray:
         return self._feature_errors(X).mean(axis=1)
@@ -314,6 +333,7 @@ class Detector(
             order="C",
             ensure_all_finite=False,
             ensure_min_samples=2 if reset else 1,
+            ensure_min_features=self._min_features if reset else 1,
         )
         with np.errstate(over="ignore", invalid="ignore"):
             finite = np.isfinite(array.sum())  # a sum is quick, and may overflow

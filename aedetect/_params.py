@@ -2,12 +2,13 @@
 
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import cache
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, Self, dataclass_transform
 
+import numpy as np
 from sklearn.base import BaseEstimator
 
 
@@ -73,9 +74,13 @@ def _allows(hint: Any, value: Any) -> bool:
     if origin is Annotated:
         return _allows(args[0], value) and value in args[1]
     if origin is Literal:
-        return any(type(value) is type(arg) and value == arg for arg in args)
+        return any(isinstance(value, type(arg)) and value == arg for arg in args)
     if origin is tuple:
         return isinstance(value, tuple | list) and all(_allows(args[0], item) for item in value)
+    if origin is Callable:
+        return callable(value)
+    if hint is bool:
+        return isinstance(value, bool | np.bool_)
     if hint in (int, float):
         number = Integral if hint is int else Real
         return isinstance(value, number) and not isinstance(value, bool)
@@ -94,6 +99,8 @@ def _describe(hint: Any) -> Iterator[str]:
         yield "one of " + ", ".join(map(repr, args)) if len(args) > 1 else repr(args[0])
     elif origin is tuple:
         yield f"a tuple, each item {next(_describe(args[0]))}"
+    elif origin is Callable:
+        yield "a callable"
     else:
         names = {int: "an integer", float: "a number", bool: "True or False"}
         yield names.get(

@@ -14,7 +14,7 @@ def seeded(random_state: int | np.random.RandomState | None) -> torch.Generator:
 
     None takes fresh entropy from the operating system; a ``RandomState`` is drawn from once.
     """
-    generator = torch.Generator()
+    generator = torch.Generator(device="cpu")
     if random_state is None:
         generator.seed()
     elif isinstance(random_state, np.random.RandomState):
@@ -66,7 +66,7 @@ class _FlatAdam:
 
     def __init__(self, flat: Flat, *, lr: float, weight_decay: float, decoupled: bool) -> None:
         self.kernel: Callable[..., None] = torch._fused_adamw_ if decoupled else torch._fused_adam_
-        self.count = torch.zeros((), device=flat.values.device)
+        self.count = torch.zeros((), device=flat.values.device, dtype=torch.float32)
         moments = (torch.zeros_like(flat.values) for _ in range(2))
         self.buffers = [[flat.values], [flat.gradient], *([m] for m in moments), [], [self.count]]
         self.lr, self.weight_decay = lr, weight_decay
@@ -125,6 +125,20 @@ def autograd(rowwise_loss: Callable[[Tensor], Tensor], flat: Flat, X: Tensor) ->
     return gradient
 
 
+def per_model(
+    function: Callable[[Tensor, torch.Generator], Tensor],
+    x: Tensor,
+    generators: Sequence[torch.Generator],
+) -> Tensor:
+    """Apply a random function to each model's part of `x` (K, ...), each with its own generator."""
+    return torch.stack([function(*pair) for pair in zip(x, generators, strict=True)])
+
+
+def normal(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw standard normal values in the shape of `x`."""
+    return torch.randn(x.shape, generator=generator, dtype=x.dtype, device="cpu").to(x.device)
+
+
 # Rows (K, b) of a batch -> summed loss (K,); leaves the gradient of the mean loss in its Flat.
 Gradient = Callable[[Tensor], Tensor]
 
@@ -169,7 +183,7 @@ def minimise(
     n = rows.shape[1]
     while True:
         with flushed_denormals(), torch.inference_mode():
-            total = torch.zeros(len(rows), device=rows.device)
+            total = torch.zeros(len(rows), device=rows.device, dtype=torch.float32)
             shuffles = [torch.randperm(n, generator=generator) for generator in generators]
             order = rows.gather(1, torch.stack(shuffles).to(rows.device))
             for batch in order.split(batch_size, dim=1):
@@ -205,6 +219,8 @@ class EarlyStopping:
     def update(self) -> Tensor:
         """Measure after an epoch; return the held-out losses (K,)."""
         loss = self.held_out_loss()
+        if not loss.isfinite().all():
+            raise FloatingPointError(f"a held-out loss is {loss[~loss.isfinite()][0]:g}")
         if self.lowest is None:
             self.lowest = torch.full_like(loss, torch.inf)
             self.stale = torch.zeros_like(loss)
@@ -230,7 +246,9 @@ def flushed_denormals() -> Iterator[None]:
 
     The processor's setting is found out (torch has no getter) and restored.
     """
-    was_flushed = bool(torch.full((2,), 1e-40).mul(1.0).sum() == 0)
+    was_flushed = bool(
+        torch.full((2,), 1e-40, dtype=torch.float32, device="cpu").mul(1.0).sum() == 0
+    )
     torch.set_flush_denormal(True)
     try:
         yield

@@ -1,8 +1,7 @@
 """Autoencoder: rebuild a row from a narrow code, and distrust rows that come back wrong."""
 
-import copy
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -12,13 +11,15 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from ._backprop import Backprop, serves
-from ._detector import Detector, default_latent_dim, find_threshold
+from ._detector import Detector, default_latent_dim, find_threshold, in_chunks
 from ._frame import Frame
 from ._linear import principal_axes
 from ._params import Count, NotNegative, Positive, Range
 from ._training import EarlyStopping, Flat, Gradient, autograd, make_step, minimise, seeded
 from .losses import LOSSES, Loss
-from .networks import Coder, DenseStack, Network, as_network
+from .networks import Coder, Layered, Network, as_network
+
+Generators = Sequence[torch.Generator]
 
 REPORT_ROWS = 1000  # the did-it-learn check looks at this many rows at most,
 REPORT_AT_LEAST = 30  # and at held-out rows only if there are this many
@@ -65,7 +66,7 @@ class Autoencoder(Detector):
     n_iter_no_change : int, default=10
         Epochs without improvement after which `early_stopping` stops.
     tol : float, default=0.0001
-        Smallest improvement that counts, as a share of the mean row's error.
+        Smallest improvement that counts, as a share of the loss of the column means.
     contamination : float or "auto", default="auto"
         Share of training rows, from 0 to 0.5, that the threshold puts outside; "auto" takes
         rows beyond Tukey's fence of the logarithmic error, and at least the worst one.
@@ -89,10 +90,12 @@ class Autoencoder(Detector):
         Epochs run, over all fits with `warm_start`.
     n_parameters_ : int
         Numbers learned.
+    compression_ratio_ : float
+        Width of the code as a share of the width of a row.
     fit_report_ : dict
         The did-it-learn check, on at most 1,000 rows: "rows" ("training" or "held-out"), "error"
-        of this model, "mean_row_error" of answering with the column means, "pca_error" of the
-        principal components of equal width.
+        of this model, "mean_row_error" of answering with the training rows' column means,
+        "pca_error" of the training rows' principal components of equal width.
     latent_dim_ : int
         Width of the code.
     mean_ : ndarray of shape (n_features,)
@@ -100,7 +103,8 @@ class Autoencoder(Detector):
         What rows are centred on and divided by; 0 and 1 where the network's output is bounded, and
         no centring where it has no bias.
     network_ : Network
-        The network in full.
+    loss_ : str
+        The network and the loss as trained; later changes of the parameters do not touch them.
     offset_ : float
         Threshold on the score.
     n_features_in_ : int
@@ -152,13 +156,34 @@ class Autoencoder(Detector):
 
     # What a variant overrides ----------------------------------------------------------------
 
-    def _loss(self, net: Coder, x: Tensor) -> Tensor:
-        """Loss of each row (K, n) of a batch (K, n, d)."""
-        return self._row_error(net.decode(net.encode(x)), x)
+    def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
+        """Loss of each row (K, n) of a batch (K, n, d); chance comes from K generators."""
+        return self._row_error(self._rebuild(net, x), x)
 
-    def _build(self, n_features: int, latent_dim: int, generators: list[torch.Generator]) -> Coder:
+    def _codes(self, net: Coder, x: Tensor) -> Tensor:
+        """Codes (K, n, latent_dim) of rows (K, n, d), without chance."""
+        return net.encode(x)
+
+    def _build(self, n_features: int, latent_dim: int, generators: Generators) -> Coder:
         """Module that encodes and decodes for ``len(generators)`` models."""
         return self.network_.build(n_features, latent_dim, generators)
+
+    def _after_training(self, X: np.ndarray) -> None:
+        """Set further fitted attributes, when the network is in place."""
+
+    def _network_rows(self, X: np.ndarray) -> Tensor:
+        """All training rows in the network's frame, each with a 1 behind it."""
+        return torch.from_numpy(self._frame.training_rows(X))
+
+    def _warn_if_identity(self, n_features: int) -> None:
+        """Warn where nothing keeps the network from copying its input."""
+        if self.latent_dim_ >= n_features:
+            warnings.warn(
+                f"latent_dim={self.latent_dim} is not below the {n_features} columns of X: the "
+                "network can learn the identity, which rebuilds outliers as well as inliers. Lower "
+                "it.",
+                stacklevel=7,
+            )
 
     # Training --------------------------------------------------------------------------------
 
@@ -168,29 +193,32 @@ class Autoencoder(Detector):
 
     def _fit(self, X: np.ndarray, y: Any) -> None:
         generator = seeded(self.random_state)
-        warm = self.warm_start and hasattr(self, "weights_")
-        net = self._restored() if warm else self._new(X, generator)
-        order = torch.randperm(len(X), generator=generator)
+        order = torch.randperm(len(X), generator=generator, device="cpu")
         n_held_out = int(np.ceil(self.validation_fraction * len(X))) if self.early_stopping else 0
         held_out, kept = order[:n_held_out], order[n_held_out:]
+        net = self._restored() if self._goes_on else self._new(X, generator)
         try:
             self._train(net, X, y, kept, held_out, generator)
         except FloatingPointError as error:
             raise ValueError(
-                f"Training diverged in epoch {len(self.loss_curve_) + 1}: {error}. Lower "
+                f"Training diverged after {len(self.loss_curve_)} epochs: {error}. Lower "
                 f"learning_rate={self.learning_rate}, or look for extreme values in X."
             ) from error
         self.n_iter_ = len(self.loss_curve_)
+        self.compression_ratio_ = self.latent_dim_ / X.shape[1]
         self.n_parameters_ = sum(p.numel() for p in net.parameters())
         self._keep(net)
+        self._after_training(X)
+        some = X[kept[:REPORT_ROWS].numpy()]
         if n_held_out >= REPORT_AT_LEAST:
-            self._did_it_learn(X[held_out[:REPORT_ROWS].numpy()], "held-out")
+            self._did_it_learn(some, X[held_out[:REPORT_ROWS].numpy()], "held-out")
         else:
-            self._did_it_learn(X[kept[:REPORT_ROWS].numpy()], "training")
+            self._did_it_learn(some, some, "training")
 
     def _new(self, X: np.ndarray, generator: torch.Generator) -> Coder:
         """Start afresh: the frame of the data, the width of the code, initial weights."""
-        self.network_ = clone(as_network(self.network))
+        self.__dict__.pop("weights_", None)  # of an earlier fit
+        self.network_, self.loss_ = clone(as_network(self.network)), self.loss
         output = getattr(self.network_, "output_activation", "identity")
         if self.loss == "binary_cross_entropy" and output != "sigmoid":
             raise ValueError(
@@ -205,15 +233,24 @@ class Autoencoder(Detector):
             frame = Frame.identity(d)
         self.mean_, self.scale_ = frame.mean, frame.scale
         self.latent_dim_ = default_latent_dim(d) if self.latent_dim == "auto" else self.latent_dim
-        if self.latent_dim != "auto" and self.latent_dim >= d:
-            warnings.warn(
-                f"latent_dim={self.latent_dim} is not below the {d} columns of X: the network can "
-                "learn the identity, which rebuilds outliers as well as inliers. Lower it.",
-                stacklevel=6,
-            )
+        self._warn_if_identity(d)
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
         return self._build(d, self.latent_dim_, [generator])
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether `fit` goes on from an earlier one, which must have been of the same kind."""
+        if not (self.warm_start and hasattr(self, "weights_")):
+            return False
+        wanted = repr(as_network(self.network)), self.loss, self.latent_dim
+        latent_dim = "auto" if self.latent_dim == "auto" else self.latent_dim_
+        if wanted != (repr(self.network_), self.loss_, latent_dim):
+            raise ValueError(
+                f"warm_start=True goes on with network={self.network_!r}, loss={self.loss_!r} and "
+                f"latent_dim={self.latent_dim_}, which were changed. Fit a new estimator."
+            )
+        return True
 
     def _train(
         self,
@@ -226,17 +263,19 @@ class Autoencoder(Detector):
     ) -> None:
         """Run the epochs, with callbacks and early stopping around each."""
         device = self._device()
-        flat, rows = (
-            Flat.of(net.to(device)),
-            torch.from_numpy(self._frame.training_rows(X)).to(device),
-        )
+        flat, rows = Flat.of(net.to(device)), self._network_rows(X).to(device)
+        validation = rows[held_out, :-1][None]
         epochs = self._epochs(net, flat, rows, kept, generator)
         early_stopping = EarlyStopping(
             flat,
-            torch.no_grad()(lambda: self._loss(net, rows[held_out, :-1][None]).mean(-1)),
+            torch.no_grad()(lambda: self._loss(net, validation, [generator]).mean(-1)),
             patience=self.n_iter_no_change,
-            tol=self.tol,
+            tol=self.tol * self._mean_row_loss(rows),
         )
+        if len(held_out) and self.loss_curve_:  # what a warm start begins with may be the best
+            early_stopping.update()
+        self.loss_curve_ = list(self.loss_curve_)  # so that a failed fit can be undone
+        self.validation_loss_curve_ = list(self.validation_loss_curve_)
         now: dict[str, Any] = {"estimator": self, "X": X, "y": y}
         context = self._init_callback_context(max_subtasks=self.epochs)
         context.call_on_fit_task_begin(**now)
@@ -252,14 +291,21 @@ class Autoencoder(Detector):
                 break
         if len(held_out):
             early_stopping.restore()
+        if not flat.values.isfinite().all():
+            raise FloatingPointError("the last step left weights that are not finite")
         context.call_on_fit_task_end(**now)
+
+    def _mean_row_loss(self, rows: Tensor) -> float:
+        """Loss of answering with the column means, in the network's frame."""
+        x = rows[:REPORT_ROWS, : len(self.mean_)]
+        return float(self._criterion.error(x.mean(0).expand_as(x), x).mean())
 
     def _epochs(
         self, net: Coder, flat: Flat, rows: Tensor, kept: Tensor, generator: torch.Generator
     ) -> Iterator[Tensor]:
         """Set the loop up; each item taken from it is an epoch's mean loss."""
         return minimise(
-            self._gradient(net, flat, rows),
+            self._gradient(net, flat, rows, [generator]),
             make_step(
                 self.optimizer,
                 flat,
@@ -271,21 +317,23 @@ class Autoencoder(Detector):
             batch_size=self._batch_size(len(kept)),
         )
 
-    def _gradient(self, net: Coder, flat: Flat, rows: Tensor) -> Gradient:
+    def _gradient(self, net: Coder, flat: Flat, rows: Tensor, generators: Generators) -> Gradient:
         """Backpropagation written out where it serves, else automatic differentiation."""
-        if isinstance(net, DenseStack) and serves(net) and type(self)._loss is Autoencoder._loss:
+        hooks = ("_loss", "_codes", "_rebuild", "_row_error")
+        plain = all(getattr(type(self), name) is getattr(Autoencoder, name) for name in hooks)
+        if plain and isinstance(net, Layered) and serves(net):
             return Backprop(net, self._criterion, rows)
-        return autograd(lambda x: self._loss(net, x), flat, rows[:, :-1])
+        return autograd(lambda x: self._loss(net, x, generators), flat, rows[:, :-1])
 
     def _so_far(self, net: Coder, X: np.ndarray) -> dict[str, Any]:
         """Fitted attributes as if training stopped here, for callbacks that score."""
-        snapshot = copy.copy(self)
+        snapshot = object.__new__(type(self))
+        snapshot.__dict__.update(vars(self))
         snapshot._keep(net)
-        scores = snapshot._score(X)
         return {
             "weights_": snapshot.weights_,
             "_net": snapshot._net,
-            "offset_": find_threshold(scores, self.contamination),
+            "offset_": find_threshold(snapshot._score(X), self.contamination),
         }
 
     def _keep(self, net: Coder) -> None:
@@ -310,15 +358,15 @@ class Autoencoder(Detector):
         if "weights_" in state:
             self._net = self._restored()
 
-    def _did_it_learn(self, X: np.ndarray, kind: str) -> None:
-        """Compare with the mean row and with PCA of equal width; warn if the net is no better."""
-        mean, axes, _ = principal_axes(X, self.latent_dim_)
+    def _did_it_learn(self, train: np.ndarray, X: np.ndarray, kind: str) -> None:
+        """Compare on rows `X` with the mean row and with PCA of equal width, both of `train`."""
+        mean, axes, _ = principal_axes(train, self.latent_dim_)
         by_pca = (X - mean) @ axes.T @ axes + mean
-        if self.loss == "binary_cross_entropy":
+        if self.loss_ == "binary_cross_entropy":
             by_pca = by_pca.clip(1e-3, 1 - 1e-3)  # a linear map leaves the range the loss allows
         self.fit_report_ = {
             "rows": kind,
-            "error": (error := -float(self._score(X).mean())),
+            "error": (error := self._mean_error(in_chunks(self._reconstruct, X), X)),
             "mean_row_error": (baseline := self._mean_error(np.broadcast_to(mean, X.shape), X)),
             "pca_error": self._mean_error(by_pca, X),
         }
@@ -338,7 +386,7 @@ class Autoencoder(Detector):
     # Use -------------------------------------------------------------------------------------
 
     def _encode(self, X: np.ndarray) -> np.ndarray:
-        return self._apply(self._net.encode, self._frame.enter(X))
+        return self._apply(lambda x: self._codes(self._net, x), self._frame.enter(X))
 
     def _decode(self, Z: np.ndarray) -> np.ndarray:
         return self._frame.leave(self._apply(self._net.decode, Z.astype(np.float32)))
@@ -353,7 +401,10 @@ class Autoencoder(Detector):
         return self._apply(mean_error, self._frame.enter(X)) * self._unit
 
     def _value_errors(self, x: Tensor) -> Tensor:
-        return self._criterion.error(self._net.decode(self._net.encode(x)), x)
+        return self._criterion.error(self._rebuild(self._net, x), x)
+
+    def _rebuild(self, net: Coder, x: Tensor) -> Tensor:
+        return net.decode(self._codes(net, x))
 
     def _apply(self, function: Callable[[Tensor], Tensor], x: np.ndarray) -> np.ndarray:
         """Run one model on rows (n, ...) in its frame; float64 out."""
@@ -362,7 +413,7 @@ class Autoencoder(Detector):
 
     @property
     def _criterion(self) -> Loss:
-        return LOSSES[self.loss]
+        return LOSSES[self.loss_]
 
     @property
     def _frame(self) -> Frame:
@@ -385,7 +436,8 @@ class Autoencoder(Detector):
                 f"warm_start=True goes on from a fit on {len(self.mean_)} columns; X has "
                 f"{X.shape[1]}. Fit a new estimator."
             )
-        if self.loss == "binary_cross_entropy" and (X.min() < 0 or X.max() > 1):
+        loss = self.loss if reset else self.loss_
+        if loss == "binary_cross_entropy" and (X.min() < 0 or X.max() > 1):
             column = np.argmax(((X < 0) | (X > 1)).any(axis=0))
             raise ValueError(
                 f"loss='binary_cross_entropy' takes values from 0 to 1; column {column} of X runs "

@@ -1,5 +1,6 @@
 """The command line: ``aedetect detect TABLE.csv`` and ``aedetect demo``."""
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -29,11 +30,11 @@ def _in_one_line() -> Iterator[None]:
         warnings.simplefilter("always", UserWarning)
         try:
             yield
-        except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
-            raise _Refusal(" ".join(str(error).split()) or type(error).__name__) from error
-        finally:
-            for text in dict.fromkeys(str(warning.message) for warning in caught):
-                click.echo(f"Warning: {text}", err=True)
+        except (ValueError, TypeError, OSError, MemoryError, ImportError, RuntimeError) as error:
+            text = " ".join(str(error).split())
+            raise _Refusal(text or type(error).__name__) from error
+    for text in dict.fromkeys(str(warning.message) for warning in caught):
+        click.echo(f"Warning: {text}", err=True)
 
 
 class _Contamination(click.ParamType):
@@ -55,10 +56,11 @@ class _Contamination(click.ParamType):
 @click.version_option(package_name="aedetect")
 def main() -> None:
     """Find the strange rows of a table with an autoencoder."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # small steps on several threads mostly wait
 
 
 @main.command()
-@click.argument("table", type=click.Path(path_type=Path))
+@click.argument("table", type=click.Path(path_type=Path, readable=False))
 @click.option(
     "--output", type=click.Path(path_type=Path), help="Write all scored rows to this CSV."
 )
@@ -104,8 +106,9 @@ def detect(
     summary to standard error. Rows are counted from 1, the row below the header.
     """
     with _in_one_line():
-        if output is not None and not output.resolve().parent.is_dir():
-            raise FileNotFoundError(f"--output {output}: its folder does not exist")
+        _check_output(output, table)
+        if outlier is not None and label is None:
+            raise ValueError(f"--outlier {outlier}: name the column it stands in with --label")
         from .tables import numeric_columns, read_table, write_csv
 
         frame = read_table(table, delimiter)
@@ -116,12 +119,13 @@ def detect(
 
         detector = _detector(contamination=contamination, random_state=seed, device=device)
         rows = explain_rows(detector.fit(numbers), numbers)
+        summary = _summary(table, detector, rows, output, truth)
         if output is not None:
             write_csv(rows, output)
-    if top:
-        strangest = rows.sort_values("score", kind="stable").head(top)
-        click.echo(strangest.to_string(index=False, float_format="{:.4g}".format))
-    click.echo(_summary(table, detector, rows, output, truth), err=True)
+        if top:
+            strangest = rows.sort_values("score", kind="stable").head(top)
+            click.echo(strangest.to_string(index=False, float_format="{:.4g}".format))
+    click.echo(summary, err=True)
 
 
 @main.command()
@@ -172,18 +176,39 @@ def _detector(**params: Any) -> Any:
     return pipeline
 
 
+def _check_output(output: Path | None, table: Path) -> None:
+    """Refuse an output that cannot be written, before anything is computed."""
+    if output is None:
+        return
+    if not output.resolve().parent.is_dir():
+        raise FileNotFoundError(f"--output {output}: its folder does not exist")
+    if output.exists() and not output.is_file():
+        raise OSError(f"--output {output}: there is something that is not a file")
+    if output.suffix.lower() in (".parquet", ".pq", ".gz", ".xlsx"):
+        raise ValueError(f"--output {output}: CSV is what is written; name it so")
+    if output.resolve() == table.resolve():
+        raise ValueError(f"--output {output}: would replace the table itself")
+
+
 def _is_outlier(frame: Any, label: str, outlier: str | None) -> "np.ndarray":
     """Which rows the label column calls outliers."""
     if label not in frame.columns:
         raise ValueError(f"--label {label}: no such column")
+    missing = frame[label].isna().to_numpy()
+    if missing.any():
+        raise ValueError(
+            f"column {label!r}, row {missing.argmax() + 1} is missing; every row needs a label"
+        )
     values = frame[label].astype(str)
     found = sorted(values.unique())
     if outlier is None and set(found) <= {"1", "-1", "1.0", "-1.0", "+1"}:
         return values.str.startswith("-").to_numpy()
     if outlier is None or outlier not in found:
         shown = ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
+        given = "" if outlier is None else f" and not {outlier}"
         raise ValueError(
-            f"column {label!r} holds {shown}; say which value marks outliers with --outlier VALUE"
+            f"column {label!r} holds {shown}{given}; say which value marks outliers with --outlier "
+            "VALUE"
         )
     return (values == outlier).to_numpy()
 
@@ -198,7 +223,9 @@ def _summary(table: Path, detector: Any, rows: Any, output: Path | None, truth: 
         f"{report['mean_row_error']:.2g}, principal components of equal width by "
         f"{report['pca_error']:.2g}."
     )
-    if truth is not None and 0 < truth.sum() < len(truth):
+    if truth is not None and not 0 < truth.sum() < len(truth):
+        text += f" The label calls {truth.sum()} rows outliers; AUROC needs rows of both kinds."
+    elif truth is not None:
         from sklearn.metrics import average_precision_score, roc_auc_score
 
         auroc, precision = (

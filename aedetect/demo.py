@@ -34,8 +34,11 @@ def run_demo(folder: Path, seed: int, make_detector: Callable[..., Any]) -> Iter
     ------
     str
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise ImportError("the demo draws: pip install 'aedetect[plot]'") from error
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, frame, is_normal, shape in (_breast_cancer(), _digits()):

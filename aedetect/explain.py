@@ -32,11 +32,11 @@ def explain_rows(detector: Any, frame: pd.DataFrame, n_features: int = 3) -> pd.
     expected = np.asarray(scale.inverse_transform(last.reconstruct(scaled)))
     observed, names = frame.to_numpy(), frame.columns.to_numpy()
     order = np.argsort(-errors, axis=1, kind="stable")[:, :n_features]
-    decision = last.decision_function(scaled)
+    scores = last.score_samples(scaled)
     table = {
         "row": np.arange(1, len(frame) + 1),
-        "score": decision + last.offset_,
-        "label": np.where(decision < 0, -1, 1),
+        "score": scores,
+        "label": np.where(scores >= last.offset_, 1, -1),
     }
     rows, total = np.arange(len(frame)), np.maximum(errors.sum(axis=1), np.finfo(float).tiny)
     for i, column in enumerate(order.T, start=1):

@@ -43,8 +43,8 @@ def huber(x_hat: Tensor, x: Tensor) -> Tensor:
 
 
 def binary_cross_entropy(x_hat: Tensor, x: Tensor) -> Tensor:
-    """-x log x_hat - (1 - x) log(1 - x_hat), each log at least -100."""
-    return functional.binary_cross_entropy(x_hat, x, reduction="none")
+    """-x log x_hat - (1 - x) log(1 - x_hat), with log 0 taken as log 1e-30."""
+    return -x * x_hat.clamp_min(1e-30).log() - (1 - x) * (1 - x_hat).clamp_min(1e-30).log()
 
 
 def _cross_entropy_slope(x_hat: Tensor, x: Tensor) -> Tensor:

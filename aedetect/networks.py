@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional, init
 
 from ._params import Count, Params
+
+FLOAT32: Any = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are set to
 
 ActivationName = Literal["relu", "silu", "elu", "tanh", "sigmoid", "identity"]
 
@@ -51,7 +53,7 @@ class Affine(nn.Module):
     ) -> None:
         super().__init__()
         self.n_in, self.bias, self.activation = n_in, bias, activation
-        self.weight = nn.Parameter(torch.zeros(len(generators), n_in + bias, n_out))
+        self.weight = nn.Parameter(torch.zeros((len(generators), n_in + bias, n_out), **FLOAT32))
         gain = GAINS.get(activation, 1.0)
         for weight, generator in zip(self.weight.data, generators, strict=True):
             init.xavier_uniform_(weight[:n_in], gain, generator)
@@ -73,7 +75,7 @@ class TransposedAffine(nn.Module):
         self.activation = activation
         self.weight = mirrored.weight  # the same storage, counted once
         k, n_in = len(mirrored.weight), mirrored.n_in
-        self.offset = nn.Parameter(torch.zeros(k, 1, n_in)) if mirrored.bias else None
+        self.offset = nn.Parameter(torch.zeros((k, 1, n_in), **FLOAT32)) if mirrored.bias else None
         self.n_out = n_in
 
     def forward(self, z: Tensor) -> Tensor:
@@ -83,9 +85,7 @@ class TransposedAffine(nn.Module):
 
 
 def _affine(x: Tensor, weight: Tensor, offset: Tensor | None) -> Tensor:
-    """Return x W + b for x (K, n, n_in), or (n, n_in) shared by all K models."""
-    if x.ndim == 2:
-        x = x.expand(len(weight), -1, -1)
+    """Return x W + b for x (K, n, n_in)."""
     if len(weight) == 1:  # faster than a batch of one, and rounds alike for any number of rows
         product = x[0] @ weight[0] if offset is None else torch.addmm(offset[0], x[0], weight[0])
         return product[None]
@@ -104,8 +104,8 @@ class Coder(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must say how it decodes.")
 
 
-class DenseStack(Coder):
-    """Dense layers down to the code, dense layers up.
+class Layered(Coder):
+    """Layers down to the code, layers up.
 
     Attributes
     ----------
@@ -123,12 +123,24 @@ class DenseStack(Coder):
     def decode(self, z: Tensor) -> Tensor:
         return self.decoder(z)
 
+    def activations(self, x: Tensor) -> list[Tensor]:
+        """Outputs of the encoder's layers, the code last."""
+        outputs = []
+        for layer in self.encoder:
+            x = layer(x)
+            outputs.append(x)
+        return outputs
+
 
 class Network(Params):
     """Description of a network. A new kind overrides `build`."""
 
     def build(
-        self, n_features: int, latent_dim: int, generators: Sequence[torch.Generator]
+        self,
+        n_features: int,
+        latent_dim: int,
+        generators: Sequence[torch.Generator],
+        heads: int = 1,
     ) -> Coder:
         """Return the module that encodes and decodes for ``len(generators)`` models.
 
@@ -138,6 +150,9 @@ class Network(Params):
             Width of a row and of a code.
         generators : sequence of K torch.Generator
             Each draws the initial weights of one model.
+        heads : int, default=1
+            The encoder's output is this many times as wide as a code; a variational autoencoder
+            asks for two.
         """
         raise NotImplementedError(f"{type(self).__name__} must say how it is built.")
 
@@ -173,17 +188,19 @@ class Dense(Network):
     bias: bool = True
 
     def build(
-        self, n_features: int, latent_dim: int, generators: Sequence[torch.Generator]
-    ) -> DenseStack:
-        down = self._layers(
-            (n_features, *self.hidden, latent_dim), self.code_activation, generators
-        )
-        up = self._layers(
-            (latent_dim, *self.hidden[::-1], n_features), self.output_activation, generators
-        )
+        self,
+        n_features: int,
+        latent_dim: int,
+        generators: Sequence[torch.Generator],
+        heads: int = 1,
+    ) -> Layered:
+        widths = (n_features, *self.hidden, heads * latent_dim)
+        down = self._layers(widths, self.code_activation, generators)
+        widths = (latent_dim, *self.hidden[::-1], n_features)
+        up = self._layers(widths, self.output_activation, generators)
         if self.output_activation == "identity":  # begin near the mean row: learning only gains
             up[-1].weight.data.mul_(0.1)
-        return DenseStack(down, up)
+        return Layered(down, up)
 
     def _layers(
         self, widths: tuple[int, ...], last: str, generators: Sequence[torch.Generator]
@@ -219,17 +236,25 @@ class Tied(Dense):
     hidden: tuple[Count, ...] = ()
 
     def build(
-        self, n_features: int, latent_dim: int, generators: Sequence[torch.Generator]
-    ) -> DenseStack:
-        down = self._layers(
-            (n_features, *self.hidden, latent_dim), self.code_activation, generators
-        )
+        self,
+        n_features: int,
+        latent_dim: int,
+        generators: Sequence[torch.Generator],
+        heads: int = 1,
+    ) -> Layered:
+        if heads > 1:
+            raise ValueError(
+                "Tied's decoder is its encoder turned round, which an encoder with two outputs "
+                "(mean and variance) does not allow; set network=Dense(...)."
+            )
+        widths = (n_features, *self.hidden, latent_dim)
+        down = self._layers(widths, self.code_activation, generators)
         activations = [*[self.activation] * len(self.hidden), self.output_activation]
         up = [
             TransposedAffine(layer, activation)
             for layer, activation in zip(down[::-1], activations, strict=True)
         ]
-        return DenseStack(down, up)
+        return Layered(down, up)
 
 
 def as_network(network: Network | Sequence[int]) -> Network:

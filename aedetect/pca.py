@@ -1,10 +1,11 @@
 """Principal component analysis as a detector: the linear baseline, in closed form."""
 
+import warnings
 from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from ._detector import Detector, default_latent_dim
+from ._detector import Detector, default_latent_dim, find_threshold
 from ._linear import principal_axes
 from ._params import Count, Range
 
@@ -61,17 +62,32 @@ class PCADetector(Detector):
     latent_dim: Literal["auto"] | Count | Annotated[float, Range(0, 1, above_low=True)] = "auto"
     whiten: bool = False
 
+    _block_size = 256
+
     def _fit(self, X: np.ndarray, y: Any) -> None:
         context = self._init_callback_context(max_subtasks=0)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         self.mean_, self.components_, self.explained_variance_ = self._axes(X)
         self.latent_dim_ = len(self.components_)
         self.n_parameters_ = self.components_.size + self.mean_.size
-        context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        context.call_on_fit_task_end(
+            estimator=self,
+            X=X,
+            y=y,
+            reconstruction_attributes=lambda: {
+                "offset_": find_threshold(self._score(X), self.contamination)
+            },
+        )
 
     def _axes(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         wanted = default_latent_dim(X.shape[1]) if self.latent_dim == "auto" else self.latent_dim
-        if wanted >= 1 and not isinstance(wanted, float):
+        if not isinstance(wanted, float):
+            if wanted == X.shape[1]:
+                warnings.warn(
+                    f"latent_dim={wanted} keeps all columns of X and rebuilds every row exactly. "
+                    "Lower it.",
+                    stacklevel=7,
+                )
             if wanted > X.shape[1]:
                 raise ValueError(
                     f"latent_dim={wanted} exceeds the {X.shape[1]} columns of X; set at most that."

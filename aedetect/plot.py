@@ -29,12 +29,18 @@ def plot_scores(
     errors = np.maximum(-scores, np.finfo(float).tiny)
     bins = np.geomspace(errors.min(), errors.max() * 1.001, 40)
     if is_outlier is None:
-        ax.hist(errors, bins, color="tab:blue", label="rows")
+        kinds = {"rows": (errors, "tab:blue")}
     else:
-        ax.hist(errors[~is_outlier], bins, alpha=0.7, color="tab:blue", label="normal")
-        ax.hist(errors[is_outlier], bins, alpha=0.7, color="tab:red", label="anomalous")
+        kinds = {
+            "normal": (errors[~is_outlier], "tab:blue"),
+            "anomalous": (errors[is_outlier], "tab:red"),
+        }
+    for label, (part, color) in kinds.items():
+        share = np.full(len(part), 1 / max(len(part), 1))
+        ax.hist(part, bins, weights=share, alpha=0.6, color=color, label=f"{label} ({len(part)})")
     ax.axvline(-offset, color="black", linestyle="--", label="threshold")
-    ax.set(xscale="log", xlabel="reconstruction error", ylabel="rows")
+    ax.set(xscale="log", xlabel="reconstruction error", ylabel="share of the rows")
+    ax.minorticks_off()
     ax.legend()
     return ax
 
@@ -63,6 +69,8 @@ def plot_reconstructions(
         for ax, image in zip(row, images, strict=True):
             ax.imshow(image.reshape(shape), cmap="gray", vmin=X.min(), vmax=X.max())
             ax.set(xticks=[], yticks=[])
+    for row, name in zip(axes, ("image", "rebuilt"), strict=True):
+        row[0].set_ylabel(name)
     for ax, title in zip(axes[0], titles, strict=False):
         ax.set_title(title, fontsize=8)
     return axes

@@ -4,6 +4,8 @@ import csv
 import gzip
 import os
 import tempfile
+import warnings
+import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +13,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+LARGEST = 1e100  # squares of larger numbers overflow
+UNREADABLE = (  # what a broken text file, or a broken gzip file, raises
+    pd.errors.ParserError,
+    pd.errors.ParserWarning,
+    pd.errors.EmptyDataError,
+    UnicodeDecodeError,
+    csv.Error,
+    EOFError,
+    gzip.BadGzipFile,
+    zlib.error,
+)
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -20,7 +33,7 @@ def read_table(path: str | os.PathLike[str], delimiter: str = ",") -> pd.DataFra
     Parameters
     ----------
     path : path
-        Ends in ``.parquet`` for Parquet; anything else is read as delimited text.
+        Ends in ``.parquet`` or ``.pq`` for Parquet; anything else is read as delimited text.
     delimiter : str, default=","
         Between the fields of a text file.
 
@@ -36,34 +49,39 @@ def read_table(path: str | os.PathLike[str], delimiter: str = ",") -> pd.DataFra
     OSError
         If the file cannot be read.
     """
-    path = Path(path)
+    path, delimiter = Path(path), delimiter.replace("\\t", "\t")
+    if len(delimiter) != 1:
+        raise ValueError(f"--delimiter {delimiter!r}: expected one character, or \\t for a tab")
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name a CSV or Parquet file")
+    if not path.is_file():
+        raise OSError(f"{path} is not a regular file; it is read more than once")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty")
-    parquet = path.suffix == ".parquet"
+    parquet = path.suffix.lower() in (".parquet", ".pq")
     frame = _read_parquet(path) if parquet else _read_text(path, delimiter)
+    frame.columns = frame.columns.map(str)
     if frame.shape[1] < 2:
-        raise ValueError(
-            f"{path} has one column, {frame.columns[0]!r}; a detector needs at least two"
-        )
+        columns = f"one column, {frame.columns[0]!r}" if frame.shape[1] else "no columns"
+        raise ValueError(f"{path} has {columns}; a detector needs at least two")
     if len(frame) < 2:
         raise ValueError(f"{path} has {len(frame)} row(s) below its header; at least 2 are needed")
     return frame
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        table = pq.read_table(path)
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{path}: reading Parquet needs pip install 'aedetect[cli]'") from error
+    try:
+        _refuse_duplicates(path, pq.read_schema(path).names)
+        return pq.read_table(path).to_pandas()
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is not a Parquet file: {error}") from error
-    _refuse_duplicates(path, table.column_names)
-    return table.to_pandas()
+        raise ValueError(f"{path} cannot be read as Parquet: {error}") from error
 
 
 def _read_text(path: Path, delimiter: str) -> pd.DataFrame:
@@ -75,18 +93,15 @@ def _read_text(path: Path, delimiter: str) -> pd.DataFrame:
         if len(header) < 2 and other is not None:
             raise ValueError(
                 f"{path} has one column when split at {delimiter!r} and looks separated by "
-                f"{DELIMITERS[other]}; try --delimiter '{other}'"
+                f"{DELIMITERS[other]}; try --delimiter {other!r}"
             )
         _refuse_duplicates(path, header)
-        return pd.read_csv(
-            path, sep=delimiter, encoding="utf-8-sig", index_col=False, low_memory=False
-        )
-    except (
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-        UnicodeDecodeError,
-        csv.Error,
-    ) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # fields that would be dropped
+            return pd.read_csv(
+                path, sep=delimiter, encoding="utf-8-sig", index_col=False, low_memory=False
+            )
+    except UNREADABLE as error:
         raise ValueError(f"{path} cannot be read as delimited text: {error}") from error
 
 
@@ -146,12 +161,12 @@ def _mostly_text(column: pd.Series, numbers: pd.Series) -> bool:
 
 
 def _refuse_cells(name: str, column: pd.Series, numbers: pd.Series) -> None:
-    bad = ~np.isfinite(numbers.to_numpy())
+    bad = ~(np.abs(numbers.to_numpy()) < LARGEST)
     if not bad.any():
         return
     first = int(np.argmax(bad))
     cell = column.iloc[first]
-    what = "is missing" if pd.isna(cell) else f"holds {str(cell)!r}, not a finite number"
+    what = "is missing" if pd.isna(cell) else f"holds {str(cell)!r}, not a number below 1e100"
     raise ValueError(
         f"column {name!r}, row {first + 1} {what} ({bad.sum()} such cells in this column); correct "
         f"or drop the rows, or leave out with --exclude {name!r}"
@@ -171,14 +186,22 @@ def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     frame : DataFrame
         Written without its index.
     path : path
-        In an existing folder; an existing file is replaced.
+        In an existing folder; an existing file is replaced, through links, and keeps its mode.
+
+    Raises
+    ------
+    OSError
+        If something that is no regular file is there.
     """
-    path = Path(path)
+    path = Path(path).resolve()
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is not a regular file")
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             frame.to_csv(file, index=False)
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         with suppress(FileNotFoundError):

@@ -1,20 +1,75 @@
 """The estimators that every general test runs on. A new variant adds a line here."""
 
-from aedetect import Autoencoder, Dense, PCADetector, Tied
+from aedetect import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    Conv1d,
+    Conv2d,
+    DenoisingAutoencoder,
+    Dense,
+    KernelAutoencoder,
+    MaskingNoise,
+    MemoryAutoencoder,
+    PCADetector,
+    SparseAutoencoder,
+    SwapNoise,
+    Tied,
+    VariationalAutoencoder,
+)
 
 BOUNDED = Dense(hidden=(8,), activation="tanh", code_activation="sigmoid")
+
+QUICK = {"epochs": 20, "learning_rate": 3e-3}
 
 ESTIMATORS = [
     PCADetector(),
     PCADetector(latent_dim=0.9, whiten=True),
+    KernelAutoencoder(),
     Autoencoder(),
     Autoencoder(network=Tied(hidden=(8,), activation="elu"), epochs=50),
     Autoencoder(network=BOUNDED, loss="huber", optimizer="rmsprop", epochs=50),
     Autoencoder(network=Dense(hidden=()), loss="absolute_error", epochs=50),
     Autoencoder(
-        early_stopping=True, n_iter_no_change=50, batch_size=8, optimizer="adamw", weight_decay=0.01
+        early_stopping=True,
+        n_iter_no_change=100,
+        batch_size=8,
+        optimizer="adamw",
+        weight_decay=0.01,
     ),
+    SparseAutoencoder(**QUICK),
+    SparseAutoencoder(penalty="kl", network=BOUNDED, **QUICK),
+    DenoisingAutoencoder(**QUICK),
+    ContractiveAutoencoder(**QUICK),
+    VariationalAutoencoder(**QUICK),
+    VariationalAutoencoder(variance="learned", score_method="elbo", **QUICK),
+    MemoryAutoencoder(**QUICK),
 ]
+
+# Each objective in the variants that train differently.
+OBJECTIVES = [
+    Autoencoder(),
+    SparseAutoencoder(),
+    SparseAutoencoder(penalty="kl", layers="hidden"),
+    DenoisingAutoencoder(),
+    DenoisingAutoencoder(corruption=MaskingNoise(rate=0.5), sparsity=0.1),
+    DenoisingAutoencoder(corruption=SwapNoise()),
+    ContractiveAutoencoder(),
+    ContractiveAutoencoder(jacobian="hutchinson"),
+    VariationalAutoencoder(),
+    VariationalAutoencoder(variance="learned"),
+    MemoryAutoencoder(n_items=20),
+]
+
+
+def networks(n_features):
+    """One network of each kind; sigmoid units serve every objective."""
+    units = {"activation": "sigmoid", "code_activation": "sigmoid"}
+    return [
+        Dense(hidden=(16,), **units),
+        Tied(hidden=(16,), **units),
+        Conv1d(shape=(1, n_features), channels=(4, 8), **units),
+        Conv2d(shape=(1, n_features // 8, 8), channels=(4, 8), **units),
+    ]
 
 
 def name_of(estimator):

@@ -1,5 +1,6 @@
 """What only the trained estimator does: early stopping, warm start, reports, callbacks."""
 
+import copy
 import pickle
 import warnings
 
@@ -45,6 +46,58 @@ def test_warm_start_goes_on(digits):
     assert cold.fit(digits[:200]).n_iter_ == 5
 
 
+def test_failed_warm_start_leaves_everything_as_it_was(digits):
+    model = Autoencoder(epochs=5, warm_start=True, early_stopping=True, random_state=0)
+    model.fit(digits[:300])
+    before = copy.deepcopy(model.__getstate__())
+    model.set_params(optimizer="sgd", learning_rate=1e30)
+    with pytest.raises(ValueError, match="diverged"):
+        model.fit(digits[:300])
+    after = model.__getstate__()
+    assert after["loss_curve_"] == before["loss_curve_"]
+    assert after["validation_loss_curve_"] == before["validation_loss_curve_"]
+    assert all((after["weights_"][k] == w).all() for k, w in before["weights_"].items())
+
+
+def test_warm_start_holds_out_the_same_rows_and_keeps_a_better_beginning(digits):
+    model = Autoencoder(epochs=60, warm_start=True, early_stopping=True, random_state=0)
+    error = model.fit(digits[:600]).fit_report_["error"]
+    model.set_params(epochs=1, learning_rate=0.05).fit(digits[:600])
+    assert model.validation_loss_curve_[-1] > error
+    assert model.fit_report_["error"] == pytest.approx(error)
+
+
+@pytest.mark.parametrize("change", [{"loss": "huber"}, {"network": (8,)}, {"latent_dim": 3}])
+def test_warm_start_refuses_another_model(change, digits):
+    model = Autoencoder(epochs=20, warm_start=True, random_state=0).fit(digits[:50])
+    with pytest.raises(ValueError, match="warm_start=True goes on with network=Dense"):
+        model.set_params(**change).fit(digits[:50])
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+@pytest.mark.parametrize("early_stopping", [True, False])
+def test_divergence_in_the_last_step_is_seen(epochs, early_stopping, digits):
+    model = Autoencoder(
+        optimizer="sgd",
+        learning_rate=1e38,
+        epochs=epochs,
+        batch_size=300,
+        early_stopping=early_stopping,
+        random_state=0,
+    )
+    with pytest.raises(ValueError, match="diverged|no finite score"):
+        model.fit(digits[:300])
+
+
+def test_scoring_monitor_survives_a_refit_with_another_network(tumours):
+    _, test, truth = tumours
+    monitor = ScoringMonitor(scoring="roc_auc")
+    model = Autoencoder(network=(8,), epochs=9, random_state=0).set_callbacks(monitor)
+    model.fit(test, truth)
+    model.set_params(network=(8, 8)).fit(test, truth)
+    assert len(monitor.get_logs().data) >= 9
+
+
 def test_warm_start_refuses_other_columns(digits):
     model = Autoencoder(epochs=20, warm_start=True, random_state=0).fit(digits[:50])
     scores = model.score_samples(digits)
@@ -56,7 +109,8 @@ def test_warm_start_refuses_other_columns(digits):
 def test_changed_parameters_do_not_touch_the_fitted_network(digits):
     model = Autoencoder(epochs=20, random_state=0).fit(digits[:100])
     scores = model.score_samples(digits)
-    model.set_params(network=(3,), latent_dim=1)
+    model.set_params(network=(3,), latent_dim=1, loss="absolute_error")
+    np.testing.assert_array_equal(model.score_samples(digits), scores)
     restored = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(restored.score_samples(digits), scores)
 
@@ -75,15 +129,18 @@ def test_report_compares_with_the_mean_row_and_pca(digits):
 
 
 def test_network_that_learns_nothing_warns(rng):
-    X = rng.standard_normal((200, 10))
+    X = 100 + rng.standard_normal((200, 10))
+    network = Dense(output_activation="tanh")  # which never reaches 100
     with pytest.warns(ConvergenceWarning, match="did not learn.*Scale the columns.*learning_rate"):
-        Autoencoder(optimizer="sgd", learning_rate=1e-9, epochs=1, random_state=1).fit(X)
+        Autoencoder(network=network, epochs=1, random_state=1).fit(X)
 
 
 def test_diverging_training_raises_and_leaves_nothing_behind(digits):
     model = Autoencoder(optimizer="sgd", learning_rate=1e6, random_state=0)
     before = vars(model).keys()
-    with pytest.raises(ValueError, match=r"diverged in epoch \d+.*Lower learning_rate=1000000.0"):
+    with pytest.raises(
+        ValueError, match=r"diverged after \d+ epochs.*Lower learning_rate=1000000.0"
+    ):
         model.fit(digits[:200])
     assert vars(model).keys() == before
 

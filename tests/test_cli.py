@@ -1,5 +1,6 @@
 """The command line, from a shell: what it writes, and the one line it says when it cannot."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -123,6 +124,9 @@ BROKEN = {
     "constant columns": ("a,b\n1,2\n1,2\n1,2\n", "every column is constant"),
     "duplicate names": ("a,b,a\n1,2,3\n4,5,6\n", "several columns named 'a'"),
     "wrong delimiter": ("a;b\n1;2\n2;3\n", "separated by semicolons; try --delimiter ';'"),
+    "tabs": ("a\tb\n1\t2\n2\t3\n", "separated by tabs; try --delimiter '\\t'"),
+    "huge value": ("a,b\n1,2\n2,1e200\n3,5\n", "column 'b', row 2 holds '1e+200'"),
+    "more fields than names": ("a,b\n1,2,3\n2,3,4\n", "cannot be read as delimited text"),
     "ragged row": ("a,b\n1,2\n2,3,4\n", "cannot be read as delimited text"),
     "not text": (b"\xff\xfe\x00\x01" * 99, "cannot be read as delimited text"),
 }
@@ -156,6 +160,10 @@ def test_broken_input_is_one_line_and_exit_code_2(kind, tmp_path):
         (["--contamination", "few"], "expected auto or a share from 0 to 0.5"),
         (["--output", "nowhere/out.csv"], "its folder does not exist"),
         (["--device", "tpu9"], "device"),
+        (["--device", "meta"], ""),
+        (["--output", "."], "something that is not a file"),
+        (["--outlier", "x"], "name the column it stands in with --label"),
+        (["--delimiter", ";;"], "expected one character"),
     ],
 )
 def test_unusable_options_are_one_line(options, message, tmp_path):
@@ -168,10 +176,57 @@ def test_unusable_options_are_one_line(options, message, tmp_path):
 
 def test_folders_and_broken_parquet_are_refused(tmp_path):
     (tmp_path / "in.parquet").write_bytes(b"PAR1 no")
-    assert "is not a Parquet file" in run("detect", tmp_path / "in.parquet").stderr
+    assert "cannot be read as Parquet" in run("detect", tmp_path / "in.parquet").stderr
     result = run("detect", tmp_path)
     assert result.exit_code == 2
     assert "is a folder" in result.stderr
+
+
+def test_the_table_itself_is_not_replaced(table):
+    before = table.read_bytes()
+    result = run("detect", table, "--output", table)
+    assert result.exit_code == 2
+    assert "would replace the table itself" in result.stderr
+    assert table.read_bytes() == before
+
+
+@pytest.mark.parametrize("cut", [30, -9])
+def test_broken_gzip_is_refused(cut, table, tmp_path):
+    path = tmp_path / "in.csv.gz"
+    path.write_bytes(gzip.compress(table.read_bytes())[:cut])
+    result = run("detect", path)
+    assert result.exit_code == 2
+    assert "cannot be read as delimited text" in result.stderr
+
+
+def test_tab_is_a_delimiter(table, tmp_path):
+    other = tmp_path / "other.csv"
+    pd.read_csv(table).to_csv(other, index=False, sep="\t")
+    assert run("detect", other, "--delimiter", "\\t").stdout == run("detect", table).stdout
+
+
+def test_labels_may_not_be_missing(tmp_path):
+    (tmp_path / "in.csv").write_text("a,b,y\n1,2,ok\n2,3,\n3,5,bad\n")
+    result = run("detect", tmp_path / "in.csv", "--label", "y", "--outlier", "bad")
+    assert result.exit_code == 2
+    assert "column 'y', row 2 is missing" in result.stderr
+
+
+def test_labels_of_one_kind_are_said_to_be(table, tmp_path):
+    frame = pd.read_csv(table).assign(y=1)
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    result = run("detect", tmp_path / "in.csv", "--label", "y")
+    assert "calls 0 rows outliers; AUROC needs rows of both kinds" in result.stderr
+
+
+def test_output_keeps_mode_and_links(table, tmp_path):
+    real, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    real.touch(mode=0o600)
+    link.symlink_to(real)
+    assert run("detect", table, "--output", link).exit_code == 0
+    assert link.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o600
+    assert len(pd.read_csv(real)) == 200
 
 
 def test_excluded_text_column_is_no_obstacle(tmp_path):

@@ -8,7 +8,7 @@ import numpydoc.validate
 import pytest
 
 import aedetect
-from aedetect import explain, plot, tables
+from aedetect import Autoencoder, explain, plot, tables
 from aedetect._detector import Detector
 
 ROOT = Path(__file__).parents[1]
@@ -46,7 +46,9 @@ def test_code_blocks_run_in_order(document):
 @pytest.mark.parametrize("public", PUBLIC, ids=lambda f: f.__qualname__)
 def test_docstring_is_complete(public):
     found = numpydoc.validate.validate(f"{public.__module__}.{public.__qualname__}")["errors"]
-    assert [error for error in found if error[0] in MUST_HAVE] == []
+    inherits = isinstance(public, type) and Autoencoder in public.__mro__[1:]
+    must_have = MUST_HAVE - {"PR01"} if inherits else MUST_HAVE  # documented in one place
+    assert [error for error in found if error[0] in must_have] == []
 
 
 @pytest.mark.parametrize("public", CLASSES, ids=lambda f: f.__qualname__)

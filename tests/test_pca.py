@@ -6,6 +6,7 @@ from aedetect import PCADetector
 from aedetect._linear import principal_axes
 
 
+@pytest.mark.filterwarnings("ignore:latent_dim=64 keeps all columns")
 @pytest.mark.parametrize("whiten", [True, False])
 @pytest.mark.parametrize("k", [1, 16, 64])
 def test_equals_scikit_learn(k, whiten, digits):

@@ -1,0 +1,109 @@
+"""Kernel autoencoder: rebuild a row from the training rows around it."""
+
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.cluster import kmeans_plusplus
+from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.neighbors import NearestNeighbors
+
+from ._detector import Detector, find_threshold
+from ._params import Count, Positive
+from ._training import seeded
+
+
+class KernelAutoencoder(Detector):
+    """Score rows by their distance from a weighted mean of the training rows around them.
+
+    ``x_hat = sum_i w_i a_i`` over the training rows a_i, with weights
+    ``softmax_i(-||x - a_i||^2 / (2 h^2))``: attention over remembered rows, or a step of mean shift
+    (Nadaraya & Watson, 1964; Fukunaga & Hostetler, 1975). Nothing is trained. A row equal to a
+    remembered one is scored without it.
+
+    Parameters
+    ----------
+    bandwidth : float, default=0.25
+        h, as a share of the median distance to the 5th nearest neighbour in training.
+    max_items : int, default=10000
+        Rows remembered at most; of more, this many are picked far apart from each other by
+        k-means++ seeding (Arthur & Vassilvitskii, 2007).
+    contamination : float or "auto", default="auto"
+        Share of training rows, from 0 to 0.5, that the threshold puts outside.
+    random_state : int, RandomState or None, default=None
+        Of the seeding, which happens only beyond `max_items`.
+
+    Attributes
+    ----------
+    items_ : ndarray of shape (n_items, n_features)
+        Remembered rows.
+    bandwidth_ : float
+        h, in the data's unit.
+    offset_ : float
+        Threshold on the score.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+        Only where `X` had column names.
+
+    See Also
+    --------
+    MemoryAutoencoder : Remembers learned items instead.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from aedetect import KernelAutoencoder
+    >>> X = load_digits().data
+    >>> KernelAutoencoder().fit(X[:500]).predict(X[500:503])
+    array([1, 1, 1])
+    """
+
+    bandwidth: Positive = 0.25
+    max_items: Count = 10_000
+    random_state: int | np.random.RandomState | None = None
+
+    _block_size = 256
+    _min_features = 1
+
+    def _fit(self, X: np.ndarray, y: Any) -> None:
+        context = self._init_callback_context(max_subtasks=0)
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        self.items_ = X.astype(np.float64)
+        if len(X) > self.max_items:
+            seed = int(seeded(self.random_state).initial_seed() % 2**32)
+            self.items_ = kmeans_plusplus(self.items_, self.max_items, random_state=seed)[0]
+        self.bandwidth_ = self.bandwidth * self._typical_distance() or 1.0
+        context.call_on_fit_task_end(
+            estimator=self,
+            X=X,
+            y=y,
+            reconstruction_attributes=lambda: {
+                "offset_": find_threshold(self._score(X), self.contamination)
+            },
+        )
+
+    def _typical_distance(self) -> float:
+        """Median distance of items to their 5th nearest neighbour, on 2,000 items at most."""
+        some = self.items_[:: -(-len(self.items_) // 2000)]
+        k = min(5, len(self.items_) - 1)
+        neighbours = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(self.items_)
+        return float(np.median(neighbours.kneighbors(some)[0][:, k]))
+
+    def _encode(self, X: np.ndarray) -> np.ndarray:
+        X = X.astype(np.float64)
+        squares = euclidean_distances(X, self.items_, squared=True)
+        nearest = squares.argmin(axis=1)
+        itself = np.flatnonzero((self.items_[nearest] == X).all(axis=1))
+        squares[itself, nearest[itself]] = np.inf  # no row is rebuilt from itself
+        exponents = squares / (-2 * self.bandwidth_**2)
+        return softmax(exponents, axis=1) @ self.items_
+
+    def _decode(self, Z: np.ndarray) -> np.ndarray:
+        return Z.astype(np.float64)
+
+    def _feature_errors(self, X: np.ndarray) -> np.ndarray:
+        return np.square(self._encode(X) - X)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.items_.shape[1]

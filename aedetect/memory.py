@@ -1,0 +1,91 @@
+"""Memory autoencoder: codes are put together from remembered items of normal data."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional, init
+
+from ._params import Count, NotNegative, Positive
+from .autoencoder import Autoencoder, Generators
+from .networks import FLOAT32, Coder
+
+
+class MemoryAutoencoder(Autoencoder):
+    """Autoencoder whose decoder sees only convex combinations of learned items.
+
+    The code z is compared with items m_1, ..., m_N; the decoder gets ``sum_i w_i m_i`` with
+    ``w = softmax(cosine(z, m_i) / temperature)``, of which those below 1 / N become 0 and the rest
+    is scaled to sum 1. The loss of a row is ``error(x_hat, x) + entropy * H(w)``, so that few
+    items are used. An outlier is rebuilt from normal items, and so badly (Gong et al., 2019).
+
+    Parameters
+    ----------
+    n_items : int, default=100
+        Number of items.
+    temperature : float, default=0.1
+        Of the softmax; low looks up single items.
+    entropy : float, default=0.0002
+        Weight of the entropy H(w) of the weights.
+
+    Attributes
+    ----------
+    items_ : ndarray of shape (n_items, latent_dim_)
+        What is remembered.
+
+    See Also
+    --------
+    Autoencoder : The other parameters, attributes and methods.
+    KernelAutoencoder : Remembers the training rows themselves.
+
+    References
+    ----------
+    Gong et al., "Memorizing normality to detect anomaly", 2019.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from aedetect import MemoryAutoencoder
+    >>> X = load_digits().data[:200] / 16
+    >>> model = MemoryAutoencoder(latent_dim=8, n_items=20, epochs=30, random_state=0).fit(X)
+    >>> model.items_.shape
+    (20, 8)
+    """
+
+    n_items: Count = 100
+    temperature: Positive = 0.1
+    entropy: NotNegative = 2e-4
+
+    def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
+        weights, items = self._weights(net, net.encode(x)), net.get_parameter("items")
+        return self._row_error(net.decode(weights @ items), x) + self.entropy * entropy(weights)
+
+    def _codes(self, net: Coder, x: Tensor) -> Tensor:
+        return self._weights(net, net.encode(x)) @ net.get_parameter("items")
+
+    def _weights(self, net: Coder, z: Tensor) -> Tensor:
+        """Share (K, n, n_items) that each item has in a code."""
+        items = functional.normalize(net.get_parameter("items"), dim=-1)
+        cosine = functional.normalize(z, dim=-1) @ items.mT
+        weights = (cosine / self.temperature).softmax(-1)
+        kept = weights * (weights > 1 / self.n_items)
+        return kept / kept.sum(-1, keepdim=True).clamp_min(1e-12)
+
+    def _build(self, n_features: int, latent_dim: int, generators: Generators) -> Coder:
+        net = super()._build(n_features, latent_dim, generators)
+        empty = torch.empty((self.n_items, latent_dim), **FLOAT32)
+        items = [init.normal_(empty.clone(), generator=generator) for generator in generators]
+        net.items = nn.Parameter(torch.stack(items))
+        return net
+
+    @property
+    def items_(self) -> np.ndarray:
+        """What is remembered, (n_items, latent_dim_)."""
+        return self.weights_["items"]
+
+    def _warn_if_identity(self, n_features: int) -> None:
+        """Say nothing: a code made of items cannot follow every row."""
+
+
+def entropy(weights: Tensor) -> Tensor:
+    """-sum_i w_i log w_i over the last axis."""
+    return -(weights * weights.clamp_min(1e-12).log()).sum(-1)

@@ -1,0 +1,110 @@
+"""Sparse autoencoder: few units of the code may be active at a time."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ._params import Annotated, NotNegative, Range
+from .autoencoder import Autoencoder, Generators
+from .networks import Coder, Layered
+
+ACTIVE = 1e-3  # a unit beyond this counts as active
+
+
+class SparseAutoencoder(Autoencoder):
+    """Autoencoder whose activations are kept few, so that the code may be wide.
+
+    The loss of a row is ``error(x_hat, x) + sparsity * S(z)`` with one of two penalties:
+
+    - "l1": S = mean_j |z_j|;
+    - "kl": S = sum_j KL(rho || rho_j) between Bernoulli variables, where rho_j is the mean
+      activation of unit j over the batch and rho the target (Ng, 2011).
+
+    Both act on the code, or on all layers of the encoder.
+
+    Parameters
+    ----------
+    penalty : {"l1", "kl"}, default="l1"
+        "kl" needs activations that are rates: ``Dense(code_activation="sigmoid")``.
+    sparsity : float, default=0.1
+        Weight of the penalty; 0 is the plain `Autoencoder`.
+    target_activation : float, default=0.05
+        The rate rho that "kl" pulls each unit to.
+    layers : {"code", "hidden"}, default="code"
+        Penalise the code alone, or the hidden layers of the encoder too.
+
+    Attributes
+    ----------
+    activation_rates_ : ndarray of shape (latent_dim_,)
+        Mean size of each unit of the code over the training rows.
+    active_share_ : float
+        Share of units whose size exceeds 0.001, over the training rows: the L0 "norm" of the code,
+        which has no gradient and is only reported.
+
+    See Also
+    --------
+    Autoencoder : The other parameters, attributes and methods.
+
+    References
+    ----------
+    Olshausen & Field, 1996; Ng, "Sparse autoencoder", CS294A lecture notes, 2011.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from aedetect import Dense, SparseAutoencoder
+    >>> X = load_digits().data[:200]
+    >>> network = Dense(hidden=(), code_activation="relu")
+    >>> model = SparseAutoencoder(latent_dim=100, network=network, epochs=20, random_state=0).fit(X)
+    >>> model.active_share_ < 0.5
+    True
+    """
+
+    penalty: Literal["l1", "kl"] = "l1"
+    sparsity: NotNegative = 0.1
+    target_activation: Annotated[float, Range(0.001, 0.999)] = 0.05
+    layers: Literal["code", "hidden"] = "code"
+
+    def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
+        activations = self._penalised(net, x)
+        error = self._row_error(net.decode(activations[-1]), x)
+        return error + self.sparsity * sum(map(self._penalty, activations))
+
+    def _penalised(self, net: Coder, x: Tensor) -> list[Tensor]:
+        """Return the activations (K, n, units) that are to be few, the code last."""
+        if self.layers == "code":
+            return [net.encode(x)]
+        assert isinstance(net, Layered)
+        return [activation.flatten(2) for activation in net.activations(x)]
+
+    def _penalty(self, z: Tensor) -> Tensor:
+        return z.abs().mean(-1) if self.penalty == "l1" else self._divergence(z.mean(-2, True))
+
+    def _divergence(self, rate: Tensor) -> Tensor:
+        """KL(rho || rate) of Bernoulli variables, summed over units."""
+        rho, rate = torch.tensor(self.target_activation), rate.clamp(1e-6, 1 - 1e-6)
+        return (rho * (rho / rate).log() + (1 - rho) * ((1 - rho) / (1 - rate)).log()).sum(-1)
+
+    def _build(self, n_features: int, latent_dim: int, generators: Generators) -> Coder:
+        self._refuse_unbounded()
+        return super()._build(n_features, latent_dim, generators)
+
+    def _refuse_unbounded(self) -> None:
+        wanted = ["code_activation", *(["activation"] if self.layers == "hidden" else [])]
+        for name in wanted if self.penalty == "kl" else []:
+            if (given := getattr(self.network_, name, None)) != "sigmoid":
+                raise ValueError(
+                    f"penalty='kl' compares activations with a rate, so they must lie in (0, 1); "
+                    f"the network's {name} is {given!r}, set {name}='sigmoid'."
+                )
+
+    def _warn_if_identity(self, n_features: int) -> None:
+        if self.sparsity == 0:
+            super()._warn_if_identity(n_features)
+
+    def _after_training(self, X: np.ndarray) -> None:
+        codes = np.abs(self._encode(X))
+        self.activation_rates_ = codes.mean(axis=0)
+        self.active_share_ = float((codes > ACTIVE).mean())

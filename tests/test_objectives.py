@@ -1,0 +1,256 @@
+"""Every objective with every network: alone, stacked, and with its penalty off."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from estimators import OBJECTIVES, name_of, networks
+from sklearn.base import clone
+
+from aedetect import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    Conv1d,
+    Conv2d,
+    DenoisingAutoencoder,
+    Dense,
+    GaussianNoise,
+    KernelAutoencoder,
+    MemoryAutoencoder,
+    SparseAutoencoder,
+    Tied,
+    VariationalAutoencoder,
+)
+from aedetect._training import Flat, autograd, make_step, minimise, seeded
+
+pytestmark = pytest.mark.filterwarnings("ignore:The network did not learn")  # too few epochs
+
+every_objective = pytest.mark.parametrize("objective", OBJECTIVES, ids=name_of)
+every_network = pytest.mark.parametrize("network", networks(64), ids=name_of)
+
+
+def impossible(objective, network):
+    return isinstance(objective, VariationalAutoencoder) and isinstance(network, Tied)
+
+
+@every_network
+@every_objective
+def test_every_pair_fits_scores_and_survives(objective, network, digits):
+    model = clone(objective).set_params(
+        network=network, latent_dim=6, epochs=8, learning_rate=0.01, random_state=0
+    )
+    if impossible(objective, network):
+        with pytest.raises(ValueError, match="Tied's decoder is its encoder turned round"):
+            model.fit(digits[:300])
+        return
+    model.fit(digits[:300])
+    scores = model.score_samples(digits)
+    assert scores.shape == (len(digits),)
+    codes = model.transform(digits)
+    assert codes.shape == (len(digits), 6)
+    np.testing.assert_array_equal(model.inverse_transform(codes), model.reconstruct(digits))
+    np.testing.assert_array_equal(model.score_samples(digits[5:6]), scores[5:6])
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copy.score_samples(digits), scores)
+    again = clone(model).fit(digits[:300])
+    np.testing.assert_array_equal(again.score_samples(digits), scores)
+
+
+@every_network
+@every_objective
+def test_stacked_models_equal_models_alone(objective, network, digits):
+    if impossible(objective, network):
+        return
+    template = clone(objective).set_params(network=network, latent_dim=4, epochs=1)
+    template.set_params(learning_rate=0.05, random_state=0).fit(digits[:100])
+    X = torch.from_numpy(template._frame.enter(digits[:60]))
+
+    def train(seeds):
+        generators = [seeded(seed) for seed in seeds]
+        net = template._build(64, 4, generators)
+        flat = Flat.of(net)
+        step = make_step("adam", flat, learning_rate=1e-3, weight_decay=0)
+        gradient = autograd(lambda x: template._loss(net, x, generators), flat, X)
+        rows = torch.arange(60).expand(len(seeds), 60)
+        loop = minimise(gradient, step, rows, generators=generators, batch_size=16)
+        for _ in range(5):
+            next(loop)
+        return [parameter.detach() for parameter in net.parameters()]
+
+    together = train([0, 1, 2])
+    for k in range(3):
+        for a, b in zip(together, train([k]), strict=True):
+            torch.testing.assert_close(a[k], b[0], rtol=0, atol=1e-5)
+
+
+NETWORK = Dense(hidden=(16,), activation="sigmoid", code_activation="sigmoid")
+WEIGHTS = [
+    (SparseAutoencoder(), "sparsity"),
+    (SparseAutoencoder(layers="hidden"), "sparsity"),
+    (SparseAutoencoder(penalty="kl"), "sparsity"),
+    (DenoisingAutoencoder(corruption=GaussianNoise(scale=0.0), sparsity=0.1), "sparsity"),
+    (ContractiveAutoencoder(), "contraction"),
+    (ContractiveAutoencoder(jacobian="hutchinson"), "contraction"),
+    (MemoryAutoencoder(n_items=20), "entropy"),
+    (VariationalAutoencoder(), "beta"),
+]
+
+
+@pytest.mark.parametrize(("objective", "weight"), WEIGHTS, ids=lambda value: name_of(value))
+def test_a_penalty_bites(objective, weight, digits):
+    """Its gradient at the default is not zero, and proportional to its weight."""
+    template = clone(objective).set_params(network=NETWORK, epochs=20, random_state=0)
+    template.fit(digits[:100])
+    x = torch.from_numpy(template._frame.enter(digits[:50]))[None]
+    default = getattr(template, weight)
+
+    def gradient(value):
+        template.set_params(**{weight: value})
+        net = template._build(64, 8, [seeded(0)])
+        loss = template._loss(net, x.clone(), [seeded(1)]).mean()
+        return torch.cat(
+            [
+                g.flatten()
+                for g in torch.autograd.grad(loss, list(net.parameters()), allow_unused=True)
+                if g is not None
+            ]
+        )
+
+    assert default > 0
+    without, once, twice = (gradient(factor * default) for factor in (0, 1, 2))
+    assert (once - without).norm() > 1e-6
+    torch.testing.assert_close(twice - without, 2 * (once - without), rtol=1e-2, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        SparseAutoencoder(sparsity=0.0),
+        SparseAutoencoder(sparsity=0.0, penalty="kl"),
+        DenoisingAutoencoder(corruption=GaussianNoise(scale=0.0)),
+        ContractiveAutoencoder(contraction=0.0),
+    ],
+    ids=name_of,
+)
+def test_without_its_penalty_it_is_the_plain_autoencoder(objective, digits):
+    shared = {"network": NETWORK, "latent_dim": 8, "epochs": 5, "random_state": 0}
+    shared["learning_rate"] = 0.01
+    if isinstance(objective, DenoisingAutoencoder):
+        # the noise that is multiplied by 0 is drawn all the same: compare losses, not fits
+        model = clone(objective).set_params(**shared).fit(digits[:200])
+        x = torch.from_numpy(model._frame.enter(digits[:20]))[None]
+        losses = model._loss(model._net, x, [seeded(0)])
+        torch.testing.assert_close(losses, Autoencoder._loss(model, model._net, x, [seeded(0)]))
+        return
+    model = clone(objective).set_params(**shared).fit(digits[:200])
+    plain = Autoencoder(**shared).fit(digits[:200])
+    for name, weight in plain.weights_.items():
+        np.testing.assert_allclose(model.weights_[name], weight, atol=1e-5)
+
+
+def test_variational_without_spread_is_the_plain_autoencoder(digits):
+    """With beta=0 and a posterior of no width only the error of the mean is left."""
+    model = VariationalAutoencoder(beta=0.0, latent_dim=4, epochs=20, random_state=0)
+    model.fit(digits[:200])
+    net = model._net
+    net.encoder[-1].weight.data[:, -1, 4:] = -1e9  # the logarithmic variance's bias
+    x = torch.from_numpy(model._frame.enter(digits[:20]))[None]
+    error = model._row_error(net.decode(model._codes(net, x)), x)
+    torch.testing.assert_close(model._loss(net, x, [seeded(0)]), error, rtol=1e-2, atol=1e-3)
+
+
+def test_memory_with_one_item_per_row_at_low_temperature_looks_rows_up(digits):
+    model = MemoryAutoencoder(latent_dim=4, n_items=30, temperature=1e-3, epochs=30, random_state=0)
+    model.fit(digits[:200])
+    codes = model.transform(digits[:200])
+    distances = np.linalg.norm(codes[:, None] - model.items_[None], axis=2).min(axis=1)
+    assert np.median(distances) < 1e-5
+
+
+def test_memory_codes_are_convex_combinations(digits):
+    model = MemoryAutoencoder(latent_dim=4, n_items=30, epochs=30, random_state=0).fit(digits[:200])
+    x = torch.from_numpy(model._frame.enter(digits))[None]
+    weights = model._weights(model._net, model._net.encode(x)).detach()
+    assert (weights >= 0).all()
+    torch.testing.assert_close(weights.sum(-1), torch.ones(1, len(digits)))
+
+
+# Kernel ---------------------------------------------------------------------------------------
+
+
+def test_kernel_equals_its_formula(digits):
+    train, test = digits[:200], digits[200:230]
+    model = KernelAutoencoder(bandwidth=0.5).fit(train)
+    squares = ((test[:, None] - train[None]) ** 2).sum(-1)
+    weights = np.exp(-squares / (2 * model.bandwidth_**2))
+    weights /= weights.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.reconstruct(test), weights @ train, atol=1e-8)
+
+
+def test_kernel_does_not_rebuild_a_row_from_itself(digits):
+    model = KernelAutoencoder().fit(digits)
+    alone = KernelAutoencoder().fit(digits[1:])
+    alone.bandwidth_ = model.bandwidth_
+    np.testing.assert_allclose(
+        model.score_samples(digits[:1]), alone.score_samples(digits[:1]), rtol=1e-9
+    )
+    assert (model.score_samples(digits) < 0).all()
+
+
+def test_kernel_memory_is_capped(digits):
+    model = KernelAutoencoder(max_items=100, random_state=0).fit(digits)
+    assert model.items_.shape == (100, 64)
+    assert (model.items_[:, None] == digits[None]).all(-1).any(1).all()  # rows, not means
+    again = KernelAutoencoder(max_items=100, random_state=0).fit(digits)
+    np.testing.assert_array_equal(again.items_, model.items_)
+
+
+# Convolutions ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Conv2d(shape=(1, 28, 23), channels=(4, 8, 8)),
+        Conv2d(shape=(3, 9, 7), channels=(4,), kernel_size=5),
+        Conv1d(shape=(1, 140)),
+        Conv1d(shape=(3, 17), channels=(4, 4), kernel_size=5),
+    ],
+    ids=name_of,
+)
+def test_seeds_A11_convolutions_rebuild_any_size(network, rng):
+    d = int(np.prod(network.shape))
+    X = rng.standard_normal((40, 3)) @ np.sin(np.arange(1, 4)[:, None] * np.linspace(0, 6, d))
+    model = Autoencoder(
+        latent_dim=3, network=network, epochs=80, learning_rate=0.01, random_state=0
+    )
+    model.fit(X)
+    assert model.reconstruct(X).shape == X.shape
+    assert model.fit_report_["error"] < 0.5 * model.fit_report_["mean_row_error"]
+
+
+def test_convolution_equals_torchs_own():
+    """The encoder of two stacked models is two encoders of torch.nn layers."""
+    net = Conv2d(shape=(2, 9, 8), channels=(3, 5)).build(144, 4, [seeded(0), seeded(1)])
+    x = torch.randn(2, 6, 144, generator=seeded(2))
+    for k in range(2):
+        h = x[k].reshape(6, 2, 9, 8)
+        for layer in net.encoder[1:3]:
+            h = torch.nn.functional.conv2d(h, layer.weight[k], layer.offset[k], 2, 1).relu()
+        affine = net.encoder[-1].weight[k]
+        expected = h.flatten(1) @ affine[:-1] + affine[-1]
+        torch.testing.assert_close(net.encode(x)[k], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (Conv2d(shape=(1, 28, 28)), r"Conv2d\(shape=\(1, 28, 28\)\) holds 784 values, X has 64"),
+        (Conv2d(shape=(8, 8)), "expected channels and 2 side"),
+        (Conv1d(shape=(1, 64), kernel_size=4), "kernel_size=4 must be odd"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(network, message, digits):
+    with pytest.raises(ValueError, match=message):
+        Autoencoder(network=network).fit(digits[:50])

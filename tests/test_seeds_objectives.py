@@ -1,0 +1,327 @@
+"""What lectures claim of sparse, denoising, contractive and variational autoencoders, measured."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+from scipy.stats import spearmanr
+from sklearn.base import clone
+
+from aedetect import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    Dense,
+    GaussianNoise,
+    MaskingNoise,
+    SparseAutoencoder,
+    VariationalAutoencoder,
+)
+from aedetect._training import seeded
+from aedetect.contractive import jacobian_norm
+from aedetect.variational import divergence
+
+pytestmark = pytest.mark.filterwarnings("ignore:latent_dim=.* is not below")  # wide on purpose
+
+
+def test_seeds_A13_compression_ratio(digits):
+    model = Autoencoder(latent_dim=16, epochs=20, random_state=0).fit(digits[:200])
+    assert model.compression_ratio_ == 16 / 64
+
+
+def sparse_path(digits, weights, **params):
+    fits = [
+        SparseAutoencoder(latent_dim=256, sparsity=weight, random_state=0, **params).fit(digits)
+        for weight in weights
+    ]
+    return fits, [-model.score(digits) for model in fits]
+
+
+def test_seeds_C1_l1_makes_few_units_active(digits):
+    network = Dense(hidden=(), code_activation="relu")
+    options = {"network": network, "epochs": 30, "learning_rate": 1e-2}
+    fits, errors = sparse_path(digits, [0.0, 0.2, 0.5], **options)
+    shares = [model.active_share_ for model in fits]
+    assert shares[0] > shares[1] > shares[2]
+    kept = [share for share, error in zip(shares, errors, strict=True) if error <= 2 * errors[0]]
+    assert min(kept) <= 0.5 * shares[0]
+
+
+def test_seeds_C2_divergence_pulls_rates_to_the_target(digits):
+    network = Dense(hidden=(), code_activation="sigmoid")
+    options = {"network": network, "penalty": "kl", "epochs": 120, "learning_rate": 3e-3}
+    fits, errors = sparse_path(digits, [0.0, 3e-4, 0.05], **options)
+    gaps = [np.abs(model.activation_rates_ - 0.05).mean() for model in fits]
+    assert gaps == sorted(gaps, reverse=True)
+    assert gaps[-1] <= 0.03
+    good = [gap for gap, error in zip(gaps, errors, strict=True) if error <= 1.5 * errors[0]]
+    assert min(good) <= 0.25 * gaps[0]
+
+
+def test_seeds_C2_divergence_is_its_formula(rng):
+    rates = rng.uniform(0.01, 0.99, 7)
+    rho = 0.2
+    formula = rho * np.log(rho / rates) + (1 - rho) * np.log((1 - rho) / (1 - rates))
+    model = SparseAutoencoder(penalty="kl", target_activation=rho)
+    z = torch.from_numpy(np.tile(rates, (1, 5, 1)))
+    np.testing.assert_allclose(model._penalty(z), [[formula.sum()]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["relu", "identity", "tanh"])
+def test_seeds_C2_refuses_unbounded_activations(activation, digits):
+    network = Dense(code_activation=activation)
+    with pytest.raises(ValueError, match=f"code_activation is '{activation}', set .*'sigmoid'"):
+        SparseAutoencoder(penalty="kl", network=network).fit(digits[:50])
+
+
+def test_seeds_C4_finds_a_sparse_code(rng):
+    dictionary = rng.standard_normal((100, 100))
+    dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
+    codes = np.zeros((4000, 100))
+    for row in codes:
+        row[rng.choice(100, 10, replace=False)] = rng.uniform(0.5, 1.5, 10)
+    X = codes @ dictionary
+    network = Dense(hidden=(), code_activation="relu")
+    model = SparseAutoencoder(
+        latent_dim=100,
+        network=network,
+        sparsity=2.0,
+        epochs=150,
+        learning_rate=3e-3,
+        random_state=0,
+    ).fit(X)
+    assert (model.transform(X) > 1e-3).sum(axis=1).mean() <= 30
+    assert 1 + model.score(X) / X.var(axis=0).mean() >= 0.9
+
+
+def test_seeds_C5_gradient_at_the_code_is_the_sum_of_both(digits):
+    model = SparseAutoencoder(sparsity=0.3, latent_dim=8, epochs=20, random_state=0)
+    model.fit(digits[:100])
+    x = torch.from_numpy(model._frame.enter(digits[:20]))[None]
+    z = model._net.encode(x).detach().requires_grad_()
+    error = model._row_error(model._net.decode(z), x).mean()
+    penalty = model._penalty(z).mean()
+    parts = [torch.autograd.grad(part, z)[0] for part in (error, penalty)]
+    model._net.encode = lambda _: z
+    (total,) = torch.autograd.grad(model._loss(model._net, x, [seeded(0)]).mean(), z)
+    torch.testing.assert_close(total, parts[0] + 0.3 * parts[1], rtol=0, atol=1e-6)
+
+
+def test_seeds_C9_masks_are_new_each_time_and_leave_the_target_alone():
+    mask = MaskingNoise(rate=0.3)
+    x, generator = torch.ones(1000, 100), seeded(0)
+    first, second = mask(x, generator), mask(x, generator)
+    assert (first == 0).float().mean() == pytest.approx(0.3, abs=0.01)
+    assert set(first.unique().tolist()) == {0.0, 1.0}  # kept values are not rescaled
+    assert (first != second).any()
+    assert (x == 1).all()
+
+
+class Recorder:
+    """A corruption of one's own that remembers what it was called with."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, x, generator):
+        assert isinstance(generator, torch.Generator)
+        self.calls.append((x.clone(), torch.rand(1, generator=generator).item()))
+        return x * 0.5
+
+
+def test_seeds_C9_C10_own_corruption_sees_batches_in_fit_and_nothing_in_scoring(digits):
+    X = digits[:100]
+    model = DenoisingAutoencoder(
+        corruption=Recorder(), epochs=20, batch_size=40, learning_rate=0.01, random_state=0
+    )
+    clone(model)
+    model.fit(X)
+    calls = model.corruption.calls
+    assert [len(x) for x, _ in calls] == [40, 40, 20] * 20
+    seen = torch.cat([x for x, _ in calls[:3]]).numpy()  # the data's own unit
+    np.testing.assert_allclose(np.sort(seen.ravel()), np.sort(X.ravel()), atol=1e-5)
+    assert len({draw for _, draw in calls}) == len(calls)
+    model.score_samples(X)
+    model.transform(X)
+    assert len(model.corruption.calls) == 60
+
+
+def test_seeds_C10_pairs_of_corrupted_and_clean_rows(digits, rng):
+    noisy = digits + 0.3 * rng.standard_normal(digits.shape)
+    model = DenoisingAutoencoder(latent_dim=16, epochs=60, random_state=0)
+    model.fit(digits[:1400], X_corrupted=noisy[:1400])
+    clean, given = digits[1400:], noisy[1400:]
+    error = np.square(model.denoise(given) - clean).mean()
+    assert error < 0.35 * np.square(given - clean).mean()
+    with pytest.raises(ValueError, match="X_corrupted has 10 rows, X has 20"):
+        model.fit(digits[:20], X_corrupted=noisy[:10])
+    plain = clone(model).fit(digits[:1400])  # pairs are forgotten
+    assert plain.n_features_in_ == 64
+
+
+def test_seeds_C11_noise_and_sparsity_together(digits):
+    shared = {"latent_dim": 32, "epochs": 40, "random_state": 0}
+    shared["network"] = Dense(hidden=(), code_activation="relu")
+    noise = MaskingNoise(rate=0.4)
+    both = DenoisingAutoencoder(corruption=noise, sparsity=0.5, **shared).fit(digits)
+    noise_alone = DenoisingAutoencoder(corruption=noise, **shared).fit(digits)
+    sparse = SparseAutoencoder(sparsity=0.5, **shared).fit(digits)
+    assert both.transform(digits).mean() < 0.6 * noise_alone.transform(digits).mean()
+    masked = np.where(np.random.default_rng(0).random(digits.shape) < 0.4, 0, digits)
+    errors = [np.square(model.reconstruct(masked) - digits).mean() for model in (both, sparse)]
+    assert errors[0] < errors[1]
+
+
+def test_seeds_C18_denoising_projects_onto_the_data(rng):
+    t = rng.uniform(0.25, 1, (2, 1000)) * 1.6 * np.pi
+    arms = [s * np.c_[t[i] * np.cos(t[i]), t[i] * np.sin(t[i])] for i, s in enumerate((1, -1))]
+    X = np.concatenate(arms) / (1.6 * np.pi)
+    model = DenoisingAutoencoder(
+        latent_dim=2,
+        network=Dense(hidden=(128, 128), activation="silu"),
+        corruption=GaussianNoise(scale=0.15),
+        epochs=150,
+        random_state=0,
+    ).fit(X)
+    axis = np.linspace(-1, 1, 41)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    assert np.linalg.norm(model.travel(X), axis=1).mean() <= 0.05
+    distance = cdist(grid, X).min(axis=1)
+    travel = np.linalg.norm(model.travel(grid), axis=1)
+    assert spearmanr(travel, distance).statistic >= 0.7
+    after = cdist(model.denoise(grid), X).min(axis=1)
+    assert after.mean() <= 0.5 * distance.mean()
+
+
+def test_seeds_C20_penalty_is_the_jacobians_norm(digits):
+    network = Dense(hidden=(), code_activation="sigmoid")
+    model = ContractiveAutoencoder(latent_dim=8, network=network, epochs=30, random_state=0)
+    model.fit(digits[:300])
+    W = model.weights_["encoder.0.weight"][:-1].astype(float)  # (64, 8)
+    h = model.transform(digits)
+    closed = (np.square(h * (1 - h)) * np.square(W).sum(axis=0)).sum(axis=1)
+    np.testing.assert_allclose(model.jacobian_norms(digits), closed, rtol=1e-5)
+
+
+def test_seeds_C20_deep_encoders_and_hutchinsons_estimate(digits):
+    model = ContractiveAutoencoder(latent_dim=4, epochs=20, random_state=0).fit(digits[:300])
+    x = torch.from_numpy(model._frame.enter(digits[:5]))
+    exact = torch.stack(
+        [
+            torch.autograd.functional.jacobian(
+                lambda row: model._net.encode(row[None, None])[0, 0], row
+            )
+            .square()
+            .sum()
+            for row in x
+        ]
+    )
+    np.testing.assert_allclose(model.jacobian_norms(digits[:5]), exact, rtol=1e-5)
+    u = torch.randn(4000, 1, 4, generator=seeded(0))
+    many = x[:1].expand(4000, 1, -1).reshape(1, 4000, -1).clone().requires_grad_()
+    z = model._net.encode(many)
+    pulled = torch.autograd.grad(z, many, u.reshape(1, 4000, 4))[0]
+    assert pulled.square().sum(-1).mean().item() == pytest.approx(exact[0].item(), rel=0.1)
+
+
+@pytest.mark.parametrize("jacobian", ["exact", "hutchinson"])
+def test_seeds_C20_C21_more_contraction_flatter_code_and_larger_error(jacobian, digits):
+    norms, errors = [], []
+    for contraction in (0.0, 0.01, 0.1, 1.0):
+        model = ContractiveAutoencoder(
+            contraction=contraction, jacobian=jacobian, latent_dim=8, epochs=25, random_state=0
+        ).fit(digits)
+        norms.append(model.jacobian_norms(digits).mean())
+        errors.append(-model.score(digits))
+    assert norms == sorted(norms, reverse=True)
+    assert errors == sorted(errors)
+
+
+def test_seeds_C22_contraction_with_cross_entropy(digits):
+    network = Dense(hidden=(32,), code_activation="sigmoid", output_activation="sigmoid")
+    model = ContractiveAutoencoder(
+        latent_dim=8, network=network, loss="binary_cross_entropy", epochs=40, random_state=0
+    ).fit(digits)
+    assert model.fit_report_["error"] < model.fit_report_["mean_row_error"]
+
+
+def test_seeds_D1_divergence_equals_torch_and_monte_carlo():
+    mean, log_variance = torch.tensor([[0.5, -1.0]]), torch.tensor([[0.3, -0.8]])
+    q = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    p = torch.distributions.Normal(torch.zeros(1, 2), torch.ones(1, 2))
+    exact = torch.distributions.kl_divergence(q, p).sum(-1)
+    torch.testing.assert_close(divergence(mean, log_variance), exact)
+    z = mean + (log_variance / 2).exp() * torch.randn(100_000, 2, generator=seeded(0))
+    sampled = (q.log_prob(z) - p.log_prob(z)).sum(-1).mean()
+    assert sampled.item() == pytest.approx(exact.item(), rel=0.01)
+    assert divergence(torch.zeros(1, 3), torch.zeros(1, 3)).item() == 0
+
+
+def test_seeds_D2_gradient_flows_through_the_draw(digits):
+    model = VariationalAutoencoder(latent_dim=3, epochs=20, random_state=0).fit(digits[:200])
+    x = torch.from_numpy(model._frame.enter(digits[:10]))[None]
+    net = model._net.double()
+    x = x.double()
+    bias = net.encoder[-1].weight  # its last row: three means, three logarithmic variances
+
+    def loss():
+        return model._loss(net, x, [seeded(4)]).mean()
+
+    bias.requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(), bias)
+    for unit in range(6):
+        change = torch.zeros_like(bias)
+        change[0, -1, unit] = 1e-5
+        with torch.no_grad():
+            ends = []
+            for sign in (1, -1):
+                bias += sign * change
+                ends.append(loss().item())
+                bias -= sign * change
+        slope = (ends[0] - ends[1]) / 2e-5
+        assert gradient[0, -1, unit].item() == pytest.approx(slope, rel=1e-4, abs=1e-9)
+        assert slope != 0
+
+
+def test_seeds_D2_codes_are_means_and_samples_are_seeded(digits):
+    model = VariationalAutoencoder(latent_dim=3, epochs=20, random_state=0).fit(digits[:200])
+    mean, deviation = model.posterior(digits)
+    np.testing.assert_array_equal(model.transform(digits), mean)
+    assert (deviation > 0).all()
+    np.testing.assert_array_equal(model.sample(5, random_state=1), model.sample(5, random_state=1))
+    assert (model.sample(5, random_state=1) != model.sample(5, random_state=2)).any()
+
+
+def test_seeds_D3_D4_more_beta_less_information(digits):
+    divergences, deviations = [], []
+    for beta in (0.0, 1.0, 4.0):
+        model = VariationalAutoencoder(latent_dim=8, beta=beta, epochs=60, random_state=0)
+        mean, deviation = model.fit(digits).posterior(digits)
+        log_variance = torch.from_numpy(2 * np.log(deviation))
+        divergences.append(divergence(torch.from_numpy(mean), log_variance).mean().item())
+        deviations.append(deviation.mean())
+    assert divergences == sorted(divergences, reverse=True)
+    assert deviations == sorted(deviations)
+
+
+def test_seeds_D17_importance_weights_tighten_the_bound(digits):
+    model = VariationalAutoencoder(latent_dim=4, variance="learned", epochs=60, random_state=0)
+    model.fit(digits)
+    bounds = [model.log_likelihood(digits, n, random_state=0).mean() for n in (1, 8, 64)]
+    assert bounds == sorted(bounds)
+    elbo = clone(model).set_params(score_method="elbo", n_draws=64).fit(digits)
+    assert bounds[0] == pytest.approx(elbo.score(digits) * 64, abs=1.0)
+
+
+def test_warm_up_raises_the_weight_of_the_divergence(digits):
+    model = VariationalAutoencoder(beta=2.0, warmup=4, epochs=20, random_state=0).fit(digits[:100])
+    weights = []
+    for epoch in range(6):
+        model.loss_curve_ = [0.0] * epoch
+        weights.append(model._weight)
+    assert weights == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
+
+
+def test_jacobian_norm_of_a_linear_map_is_its_matrix():
+    W, x = torch.randn(5, 3, generator=seeded(0)), torch.ones(1, 2, 5, requires_grad=True)
+    torch.testing.assert_close(jacobian_norm(x @ W, x), W.square().sum().expand(1, 2))
