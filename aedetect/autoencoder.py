@@ -11,8 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from ._backprop import Backprop, serves
-from ._detector import Detector, default_latent_dim, find_threshold, in_chunks
+from ._detector import default_latent_dim, find_threshold, in_chunks
 from ._frame import Frame
+from ._latent import LatentTools
 from ._linear import principal_axes
 from ._params import Count, NotNegative, Positive, Range
 from ._training import EarlyStopping, Flat, Gradient, autograd, make_step, minimise, seeded
@@ -25,7 +26,7 @@ REPORT_ROWS = 1000  # the did-it-learn check looks at this many rows at most,
 REPORT_AT_LEAST = 30  # and at held-out rows only if there are this many
 
 
-class Autoencoder(Detector):
+class Autoencoder(LatentTools):
     """Score rows by how badly an undercomplete autoencoder rebuilds them.
 
     An encoder squeezes a row x into a code z of a few numbers, a decoder rebuilds it, and both
@@ -98,6 +99,9 @@ class Autoencoder(Detector):
         "pca_error" of the training rows' principal components of equal width.
     latent_dim_ : int
         Width of the code.
+    code_mean_ : ndarray of shape (latent_dim_,)
+    code_covariance_ : ndarray of shape (latent_dim_, latent_dim_)
+        Of the codes of at most 1,000 training rows; `sample` draws from them.
     mean_ : ndarray of shape (n_features,)
     scale_ : float
         What rows are centred on and divided by; 0 and 1 where the network's output is bounded, and
@@ -208,8 +212,9 @@ class Autoencoder(Detector):
         self.compression_ratio_ = self.latent_dim_ / X.shape[1]
         self.n_parameters_ = sum(p.numel() for p in net.parameters())
         self._keep(net)
-        self._after_training(X)
         some = X[kept[:REPORT_ROWS].numpy()]
+        self._describe_codes(some)
+        self._after_training(X)
         if n_held_out >= REPORT_AT_LEAST:
             self._did_it_learn(some, X[held_out[:REPORT_ROWS].numpy()], "held-out")
         else:

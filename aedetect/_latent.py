@@ -1,0 +1,156 @@
+"""What one can do in the space of codes: walk, draw, fill gaps, and take the encoder along."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor, nn
+
+from ._detector import Detector
+from ._frame import Frame
+from ._training import seeded
+from .networks import Coder
+
+
+class EncoderModule(nn.Module):
+    """The encoder alone, from rows in the data's units to codes, for fine-tuning in torch.
+
+    Its parameters are copies; it is an ordinary module without the axis of K models.
+    """
+
+    def __init__(self, net: Coder, codes: Callable[[Coder, Tensor], Tensor], frame: Frame) -> None:
+        super().__init__()
+        self.net, self.codes = net, codes
+        self.register_buffer("mean", torch.from_numpy(frame.mean).float())
+        self.register_buffer("scale", torch.tensor(frame.scale, dtype=torch.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map rows (n, n_features) to codes (n, latent_dim)."""
+        mean, scale = self.get_buffer("mean"), self.get_buffer("scale")
+        return self.codes(self.net, ((x - mean) / scale)[None])[0]
+
+
+class LatentTools(Detector):
+    """Methods that every trained autoencoder has; they use what `Autoencoder` keeps."""
+
+    def interpolate(self: Any, a: Any, b: Any, n: int = 10) -> np.ndarray:
+        """Rows on the way from `a` to `b`, along a straight line between their codes.
+
+        Parameters
+        ----------
+        a, b : array-like of shape (n_features,)
+            Two rows.
+        n : int, default=10
+            Rows to return; the first rebuilds `a`, the last `b`.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features)
+        """
+        start, end = self.transform(np.stack([a, b]))
+        share = np.linspace(0, 1, n)[:, None]
+        return self.inverse_transform((1 - share) * start + share * end)
+
+    def sample(self: Any, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
+        """New rows, decoded from a normal distribution fitted to the codes of training rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            How many.
+        random_state : int, RandomState or None, default=None
+            Seed of the draws.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        rng = np.random.default_rng(seeded(random_state).initial_seed())
+        codes = rng.multivariate_normal(
+            self.code_mean_, self.code_covariance_, n_samples, method="eigh"
+        )
+        return self.inverse_transform(codes)
+
+    def complete(
+        self: Any, X: Any, observed: Any = None, n_steps: int = 200, learning_rate: float = 0.05
+    ) -> np.ndarray:
+        """Fill gaps with what fits the rest of the row.
+
+        Looks for the code whose rebuilt row is nearest to the observed values, by gradient steps
+        from the code of the row with its gaps filled by the column means: the closest point of the
+        surface of normal rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows; NaN where a value is missing.
+        observed : array-like of bool of shape (n_samples, n_features), optional
+            False where a value is to be replaced; by default where it is NaN.
+        n_steps : int, default=200
+            Steps of Adam. 0 is one pass through the network.
+        learning_rate : float, default=0.05
+            Their size.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Observed values as they came, the others rebuilt.
+
+        Raises
+        ------
+        ValueError
+            If nothing is observed in a row; the message names the first.
+        """
+        check_is_fitted(self)
+        X = validate_data(
+            self, X, reset=False, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan"
+        )
+        observed = ~np.isnan(X) if observed is None else np.asarray(observed, bool) & ~np.isnan(X)
+        if observed.shape != X.shape:
+            raise ValueError(f"observed has shape {observed.shape}, X has {X.shape}.")
+        if not observed.any(axis=1).all():
+            raise ValueError(f"Row {observed.any(axis=1).argmin()} of X has no observed value.")
+        filled = np.where(observed, X, self._frame.mean.astype(X.dtype))
+        x, mask = (
+            torch.from_numpy(self._frame.enter(filled))[None],
+            torch.from_numpy(observed)[None],
+        )
+        z = self._nearest_code(x, mask, n_steps, learning_rate)
+        with torch.no_grad():
+            rebuilt = self._frame.leave(self._net.decode(z)[0].double().numpy())
+        return np.where(observed, X, rebuilt).astype(X.dtype, copy=False)
+
+    def _nearest_code(
+        self: Any, x: Tensor, mask: Tensor, n_steps: int, learning_rate: float
+    ) -> Tensor:
+        with torch.no_grad():
+            z = self._codes(self._net, x)
+        z.requires_grad_()
+        optimizer = torch.optim.Adam([z], lr=learning_rate)
+        for _ in range(n_steps):
+            optimizer.zero_grad()
+            with torch.enable_grad():
+                (self._criterion.error(self._net.decode(z), x) * mask).sum().backward()
+            optimizer.step()
+        return z.detach()
+
+    def encoder_module(self: Any) -> EncoderModule:
+        """Return the trained encoder as a module of its own, for fine-tuning in torch.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps rows (n, n_features) in the data's units, float32, to codes (n, latent_dim_). Its
+            parameters are copies, and trainable.
+        """
+        check_is_fitted(self)
+        return EncoderModule(self._restored().requires_grad_().train(), self._codes, self._frame)
+
+    def _describe_codes(self: Any, X: np.ndarray) -> None:
+        """Keep the mean and the covariance of the codes of some training rows."""
+        codes = self._encode(X)
+        self.code_mean_ = codes.mean(axis=0)
+        self.code_covariance_ = np.atleast_2d(np.cov(codes.T)) if len(X) > 1 else np.zeros((1, 1))
