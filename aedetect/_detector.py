@@ -147,7 +147,8 @@ class Detector(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training rows, at least two, without missing values.
+            Training rows, at least two. NaN stands for a missing value: the column mean goes into
+            the network instead, and errors are taken over observed values only.
         y : ignored
             Nothing is learned from it; callbacks that score get it.
 
@@ -242,12 +243,12 @@ class Detector(
         Returns
         -------
         ndarray of shape (n_samples, n_features), float64
-            Not negative; a row's mean is minus its score.
+            Not negative; a row's mean is minus its score. NaN where `X` is.
         """
         return self._in_chunks(self._feature_errors, self._validate(X))
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Score of each row: minus the mean error over its columns. High means normal.
+        """Score of each row: minus the mean error over its observed columns. High means normal.
 
         Parameters
         ----------
@@ -316,13 +317,15 @@ class Detector(
         return in_chunks(function, X, self._block_size)
 
     def _row_errors(self, X: np.ndarray) -> np.ndarray:
-        return self._feature_errors(X).mean(axis=1)
+        """Mean error over the observed columns."""
+        observed = ~np.isnan(X)
+        return np.where(observed, self._feature_errors(X), 0).sum(1) / observed.sum(1)
 
     def _reconstruct(self, X: np.ndarray) -> np.ndarray:
         return self._decode(self._encode(X))
 
     def _validate(self, X: Any, *, reset: bool = False) -> np.ndarray:
-        """Return `X` as a finite C-ordered float array; errors name the row and column."""
+        """Return `X` as a C-ordered float array, NaN for gaps; errors name row and column."""
         if not reset:
             check_is_fitted(self)
         array = validate_data(
@@ -338,23 +341,35 @@ class Detector(
         with np.errstate(over="ignore", invalid="ignore"):
             finite = np.isfinite(array.sum())  # a sum is quick, and may overflow
         if not finite and not np.isfinite(array).all():
-            self._refuse_not_finite(array)
+            self._refuse_unusable(array, reset)
         return array
 
-    def _refuse_not_finite(self, X: np.ndarray) -> None:
-        row, column = np.argwhere(~np.isfinite(X))[0]
+    def _refuse_unusable(self, X: np.ndarray, reset: bool) -> None:
+        """Raise for infinite values, and for rows or columns of which nothing was observed."""
+        missing, infinite = np.isnan(X), np.isinf(X)
         names = getattr(self, "feature_names_in_", None)
-        where = f"column {column}" if names is None else f"column {names[column]!r}"
-        count = int((~np.isfinite(X).all(axis=1)).sum())
-        value = "NaN" if np.isnan(X[row, column]) else "infinity (inf)"
-        raise ValueError(
-            f"Input X contains {value} in {where}, row {row}; {count} of {len(X)} rows have such "
-            f"values. {type(self).__name__} takes finite numbers: impute (SimpleImputer) or drop."
-        )
+        if infinite.any():
+            row, column = np.argwhere(infinite)[0]
+            where = f"column {column}" if names is None else f"column {names[column]!r}"
+            raise ValueError(
+                f"Input X contains infinity (inf) in {where}, row {row}; "
+                f"{infinite.any(1).sum()} of {len(X)} rows have such values. Replace them; NaN "
+                "stands for a missing value."
+            )
+        if missing.all(axis=1).any():
+            raise ValueError(
+                f"Row {missing.all(axis=1).argmax()} of X has no observed value (all NaN); "
+                f"{missing.all(axis=1).sum()} of {len(X)} rows are so. Drop them."
+            )
+        if reset and missing.all(axis=0).any():
+            column = missing.all(axis=0).argmax()
+            where = column if names is None else repr(names[column])
+            raise ValueError(f"Column {where} of X has no observed value (all NaN). Drop it.")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = True
+        tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 
 from ._detector import chunks
+from ._linear import column_means
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,11 @@ class Frame:
 
     @classmethod
     def of(cls, X: np.ndarray, *, centre: bool) -> Self:
-        """Column means, if wanted, and the overall standard deviation around them."""
-        mean = X.mean(axis=0, dtype=np.float64) if centre else np.zeros(X.shape[1])
-        squares = sum(np.square(block - mean).sum() for block in chunks(X))
-        return cls(mean, float(np.sqrt(squares / X.size)) or 1.0)
+        """Column means, if wanted, and the overall standard deviation; of observed values."""
+        mean = column_means(X) if centre else np.zeros(X.shape[1])
+        squares = sum(np.nansum(np.square(block - mean)) for block in chunks(X))
+        observed = sum(np.count_nonzero(~np.isnan(block)) for block in chunks(X))
+        return cls(mean, float(np.sqrt(squares / observed)) or 1.0)
 
     def enter(self, X: np.ndarray) -> np.ndarray:
         """Rows in the network's frame, float32."""

@@ -4,6 +4,18 @@ import numpy as np
 from sklearn.utils.extmath import randomized_svd, svd_flip
 
 
+def column_means(X: np.ndarray) -> np.ndarray:
+    """Mean of each column's observed values, in float64."""
+    mean: np.ndarray = X.mean(axis=0, dtype=np.float64)
+    return np.asarray(np.nanmean(X, axis=0, dtype=np.float64)) if np.isnan(mean).any() else mean
+
+
+def filled(X: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Put the column's mean where a value is missing."""
+    missing = np.isnan(X)
+    return np.where(missing, mean, X) if missing.any() else X
+
+
 def principal_axes(
     X: np.ndarray, n_components: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from ._backprop import Backprop, serves
 from ._detector import default_latent_dim, find_threshold, in_chunks
 from ._frame import Frame
 from ._latent import LatentTools
-from ._linear import principal_axes
+from ._linear import column_means, filled, principal_axes
 from ._params import Count, NotNegative, Positive, Range
 from ._training import EarlyStopping, Flat, Gradient, autograd, make_step, minimise, seeded
 from .losses import LOSSES, Loss
@@ -192,8 +192,13 @@ class Autoencoder(LatentTools):
     # Training --------------------------------------------------------------------------------
 
     def _row_error(self, x_hat: Tensor, x: Tensor) -> Tensor:
-        """Mean error over the columns."""
-        return self._criterion.error(x_hat, x).mean(-1)
+        """Mean error over the observed columns."""
+        return self._observed_error(x_hat, x).sum(-1) / (~x.isnan()).sum(-1)
+
+    def _observed_error(self, x_hat: Tensor, x: Tensor) -> Tensor:
+        """Error of each value, 0 with a gradient of 0 where `x` is missing."""
+        observed = ~x.isnan()
+        return self._criterion.error(x_hat, torch.where(observed, x, x_hat.detach())) * observed
 
     def _fit(self, X: np.ndarray, y: Any) -> None:
         generator = seeded(self.random_state)
@@ -303,7 +308,7 @@ class Autoencoder(LatentTools):
     def _mean_row_loss(self, rows: Tensor) -> float:
         """Loss of answering with the column means, in the network's frame."""
         x = rows[:REPORT_ROWS, : len(self.mean_)]
-        return float(self._criterion.error(x.mean(0).expand_as(x), x).mean())
+        return float(self._criterion.error(x.nanmean(0).expand_as(x), x).nanmean())
 
     def _epochs(
         self, net: Coder, flat: Flat, rows: Tensor, kept: Tensor, generator: torch.Generator
@@ -326,7 +331,8 @@ class Autoencoder(LatentTools):
         """Backpropagation written out where it serves, else automatic differentiation."""
         hooks = ("_loss", "_codes", "_rebuild", "_row_error")
         plain = all(getattr(type(self), name) is getattr(Autoencoder, name) for name in hooks)
-        if plain and isinstance(net, Layered) and serves(net):
+        gaps = bool(rows.isnan().any())
+        if plain and not gaps and isinstance(net, Layered) and serves(net):
             return Backprop(net, self._criterion, rows)
         return autograd(lambda x: self._loss(net, x, generators), flat, rows[:, :-1])
 
@@ -365,8 +371,8 @@ class Autoencoder(LatentTools):
 
     def _did_it_learn(self, train: np.ndarray, X: np.ndarray, kind: str) -> None:
         """Compare on rows `X` with the mean row and with PCA of equal width, both of `train`."""
-        mean, axes, _ = principal_axes(train, self.latent_dim_)
-        by_pca = (X - mean) @ axes.T @ axes + mean
+        mean, axes, _ = principal_axes(filled(train, column_means(train)), self.latent_dim_)
+        by_pca = (filled(X, mean) - mean) @ axes.T @ axes + mean
         if self.loss_ == "binary_cross_entropy":
             by_pca = by_pca.clip(1e-3, 1 - 1e-3)  # a linear map leaves the range the loss allows
         self.fit_report_ = {
@@ -386,7 +392,7 @@ class Autoencoder(LatentTools):
 
     def _mean_error(self, X_hat: np.ndarray, X: np.ndarray) -> float:
         x_hat, x = (torch.from_numpy(self._frame.enter(a)) for a in (X_hat, X))
-        return float(self._criterion.error(x_hat, x).mean(dtype=torch.float64)) * self._unit
+        return float(self._criterion.error(x_hat, x).nanmean(dtype=torch.float64)) * self._unit
 
     # Use -------------------------------------------------------------------------------------
 
@@ -401,7 +407,9 @@ class Autoencoder(LatentTools):
 
     def _row_errors(self, X: np.ndarray) -> np.ndarray:
         def mean_error(x: Tensor) -> Tensor:
-            return self._value_errors(x).mean(-1, dtype=torch.float64)
+            observed = ~x.isnan()
+            errors = torch.where(observed, self._value_errors(x), 0)
+            return errors.sum(-1, dtype=torch.float64) / observed.sum(-1)
 
         return self._apply(mean_error, self._frame.enter(X)) * self._unit
 
@@ -442,11 +450,11 @@ class Autoencoder(LatentTools):
                 f"{X.shape[1]}. Fit a new estimator."
             )
         loss = self.loss if reset else self.loss_
-        if loss == "binary_cross_entropy" and (X.min() < 0 or X.max() > 1):
+        if loss == "binary_cross_entropy" and ((X < 0) | (X > 1)).any():
             column = np.argmax(((X < 0) | (X > 1)).any(axis=0))
             raise ValueError(
                 f"loss='binary_cross_entropy' takes values from 0 to 1; column {column} of X runs "
-                f"from {X[:, column].min():g} to {X[:, column].max():g}. Put a "
+                f"from {np.nanmin(X[:, column]):g} to {np.nanmax(X[:, column]):g}. Put a "
                 "MinMaxScaler(clip=True) in front."
             )
         return X

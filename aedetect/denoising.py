@@ -11,7 +11,7 @@ from ._params import NotNegative
 from ._training import per_model
 from .autoencoder import Autoencoder, Generators
 from .corruption import Corruption, GaussianNoise
-from .networks import Coder
+from .networks import Coder, fill
 
 
 class DenoisingAutoencoder(Autoencoder):
@@ -67,7 +67,7 @@ class DenoisingAutoencoder(Autoencoder):
             return clean, corrupted
         corrupt = GaussianNoise() if self.corruption is None else self.corruption
         mean = torch.from_numpy(self.mean_).to(x)
-        spoiled = per_model(corrupt, x * self.scale_ + mean, generators)
+        spoiled = per_model(corrupt, fill(x) * self.scale_ + mean, generators)
         return x, (spoiled - mean) / self.scale_
 
     def fit(self, X: Any, y: Any = None, *, X_corrupted: Any = None) -> Self:

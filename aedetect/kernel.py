@@ -9,6 +9,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 
 from ._detector import Detector, find_threshold
+from ._linear import column_means, filled
 from ._params import Count, Positive
 from ._training import seeded
 
@@ -36,7 +37,9 @@ class KernelAutoencoder(Detector):
     Attributes
     ----------
     items_ : ndarray of shape (n_items, n_features)
-        Remembered rows.
+        Remembered rows, gaps filled by the column means.
+    mean_ : ndarray of shape (n_features,)
+        Column means.
     bandwidth_ : float
         h, in the data's unit.
     offset_ : float
@@ -68,7 +71,8 @@ class KernelAutoencoder(Detector):
     def _fit(self, X: np.ndarray, y: Any) -> None:
         context = self._init_callback_context(max_subtasks=0)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        self.items_ = X.astype(np.float64)
+        self.mean_ = column_means(X)
+        self.items_ = filled(X, self.mean_).astype(np.float64)
         if len(X) > self.max_items:
             seed = int(seeded(self.random_state).initial_seed() % 2**32)
             self.items_ = kmeans_plusplus(self.items_, self.max_items, random_state=seed)[0]
@@ -90,7 +94,7 @@ class KernelAutoencoder(Detector):
         return float(np.median(neighbours.kneighbors(some)[0][:, k]))
 
     def _encode(self, X: np.ndarray) -> np.ndarray:
-        X = X.astype(np.float64)
+        X = filled(X, self.mean_).astype(np.float64)
         squares = euclidean_distances(X, self.items_, squared=True)
         nearest = squares.argmin(axis=1)
         itself = np.flatnonzero((self.items_[nearest] == X).all(axis=1))

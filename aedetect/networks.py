@@ -92,11 +92,16 @@ def _affine(x: Tensor, weight: Tensor, offset: Tensor | None) -> Tensor:
     return torch.bmm(x, weight) if offset is None else torch.baddbmm(offset, x, weight)
 
 
+def fill(x: Tensor) -> Tensor:
+    """Put 0, the column mean where a network's rows are centred, where a value is missing."""
+    return torch.nan_to_num(x, nan=0.0, posinf=torch.inf, neginf=-torch.inf)
+
+
 class Coder(nn.Module):
     """K autoencoders side by side: what a network builds and an objective uses."""
 
     def encode(self, x: Tensor) -> Tensor:
-        """Codes (K, n, latent_dim) of rows (K, n, n_features)."""
+        """Codes (K, n, latent_dim) of rows (K, n, n_features), which may have gaps (NaN)."""
         raise NotImplementedError(f"{type(self).__name__} must say how it encodes.")
 
     def decode(self, z: Tensor) -> Tensor:
@@ -118,14 +123,14 @@ class Layered(Coder):
         self.encoder, self.decoder = nn.Sequential(*encoder), nn.Sequential(*decoder)
 
     def encode(self, x: Tensor) -> Tensor:
-        return self.encoder(x)
+        return self.encoder(fill(x))
 
     def decode(self, z: Tensor) -> Tensor:
         return self.decoder(z)
 
     def activations(self, x: Tensor) -> list[Tensor]:
         """Outputs of the encoder's layers, the code last."""
-        outputs = []
+        outputs, x = [], fill(x)
         for layer in self.encoder:
             x = layer(x)
             outputs.append(x)

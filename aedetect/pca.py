@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from ._detector import Detector, default_latent_dim, find_threshold
-from ._linear import principal_axes
+from ._linear import column_means, filled, principal_axes
 from ._params import Count, Range
 
 
@@ -67,7 +67,8 @@ class PCADetector(Detector):
     def _fit(self, X: np.ndarray, y: Any) -> None:
         context = self._init_callback_context(max_subtasks=0)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        self.mean_, self.components_, self.explained_variance_ = self._axes(X)
+        full = filled(X, column_means(X))
+        self.mean_, self.components_, self.explained_variance_ = self._axes(full)
         self.latent_dim_ = len(self.components_)
         self.n_parameters_ = self.components_.size + self.mean_.size
         context.call_on_fit_task_end(
@@ -99,7 +100,7 @@ class PCADetector(Detector):
         return mean, axes[:k], variances[:k]
 
     def _encode(self, X: np.ndarray) -> np.ndarray:
-        return (X - self.mean_) @ (self.components_ / self._scale()[:, None]).T
+        return (filled(X, self.mean_) - self.mean_) @ (self.components_ / self._scale()[:, None]).T
 
     def _decode(self, Z: np.ndarray) -> np.ndarray:
         return Z.astype(np.float64) @ (self.components_ * self._scale()[:, None]) + self.mean_

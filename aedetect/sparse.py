@@ -1,5 +1,6 @@
 """Sparse autoencoder: few units of the code may be active at a time."""
 
+import warnings
 from typing import Literal
 
 import numpy as np
@@ -108,3 +109,9 @@ class SparseAutoencoder(Autoencoder):
         codes = np.abs(self._encode(X))
         self.activation_rates_ = codes.mean(axis=0)
         self.active_share_ = float((codes > ACTIVE).mean())
+        if self.active_share_ == 0:
+            warnings.warn(
+                f"No unit of the code is active on any row: sparsity={self.sparsity} is too much. "
+                "Lower it.",
+                stacklevel=6,
+            )

@@ -1,6 +1,7 @@
 """Variational autoencoder: codes are distributions, kept close to a standard normal one."""
 
 import math
+import warnings
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 from ._detector import in_chunks
 from ._params import Count, NotNegative, Range
 from ._training import normal, per_model, seeded
-from .autoencoder import Autoencoder, Generators
+from .autoencoder import REPORT_ROWS, Autoencoder, Generators
 from .networks import FLOAT32, Coder
+
+COLLAPSED = 0.01  # a unit of the code with a smaller mean KL, in nats, says nothing
 
 
 class VariationalAutoencoder(Autoencoder):
@@ -70,7 +73,7 @@ class VariationalAutoencoder(Autoencoder):
         mean, log_variance = self._posterior(net, x)
         z = mean + (log_variance / 2).exp() * per_model(normal, mean, generators)
         bound = self._surprise(net, z, x) + self._weight * divergence(mean, log_variance)
-        return bound / x.shape[-1]
+        return bound / (~x.isnan()).sum(-1)
 
     def _posterior(self, net: Coder, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and logarithmic variance of q(z|x), each (K, n, latent_dim)."""
@@ -84,10 +87,11 @@ class VariationalAutoencoder(Autoencoder):
         """-log p(x|z) summed over columns."""
         x_hat = net.decode(z)
         if self.variance == "fixed":
-            return self._criterion.error(x_hat, x).sum(-1)
+            return self._observed_error(x_hat, x).sum(-1)
         log_variance = net.get_parameter("log_noise").clamp(-12, 12)
-        squares = (x_hat - x).square() * (-log_variance).exp()
-        return 0.5 * (squares + log_variance + math.log(2 * math.pi)).sum(-1)
+        squares = self._observed_error(x_hat, x) * (-log_variance).exp()
+        constants = (log_variance + math.log(2 * math.pi)) * ~x.isnan()
+        return 0.5 * (squares + constants).sum(-1)
 
     @property
     def _weight(self) -> float:
@@ -104,6 +108,18 @@ class VariationalAutoencoder(Autoencoder):
             net.log_noise = nn.Parameter(torch.zeros((len(generators), 1, n_features), **FLOAT32))
         return net
 
+    def _after_training(self, X: np.ndarray) -> None:
+        with torch.no_grad():
+            x = torch.from_numpy(self._frame.enter(X[:REPORT_ROWS]))[None]
+            mean, log_variance = self._posterior(self._net, x)
+        used = divergence(mean[..., None], log_variance[..., None]).mean((0, 1))  # nats a unit
+        if self.beta and (used < COLLAPSED).all():
+            warnings.warn(
+                f"The posterior collapsed: no unit of the code tells rows apart (KL below "
+                f"{COLLAPSED} nats each). Lower beta={self.beta}, or use warmup.",
+                stacklevel=6,
+            )
+
     def _row_errors(self, X: np.ndarray) -> np.ndarray:
         if self.score_method == "reconstruction":
             return super()._row_errors(X)
@@ -117,7 +133,7 @@ class VariationalAutoencoder(Autoencoder):
         surprise = torch.stack([self._surprise(self._net, one[None], x) for one in z]).mean(0)
         if self.score_method == "elbo":
             surprise = surprise + self.beta * divergence(mean, log_variance)
-        return surprise.double() / x.shape[-1]
+        return surprise.double() / (~x.isnan()).sum(-1)
 
     def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the code's distribution.
