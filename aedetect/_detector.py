@@ -229,8 +229,9 @@ class Detector(
         ndarray of shape (n_samples, n_features)
             In the dtype of `X`.
         """
-        X = self._validate(X)
-        return self._in_chunks(self._reconstruct, X).astype(X.dtype, copy=False)
+        rows = self._validate(X)
+        rebuilt = self._in_chunks(self._reconstruct, rows).astype(rows.dtype, copy=False)
+        return self._in_layout_of(X, rebuilt)
 
     def score_features(self, X: Any) -> np.ndarray:
         """Error of each value: which columns make a row strange.
@@ -245,7 +246,8 @@ class Detector(
         ndarray of shape (n_samples, n_features), float64
             Not negative; a row's mean is minus its score. NaN where `X` is.
         """
-        return self._in_chunks(self._feature_errors, self._validate(X))
+        errors = self._in_chunks(self._feature_errors, self._validate(X))
+        return self._in_layout_of(X, errors)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Score of each row: minus the mean error over its observed columns. High means normal.
@@ -330,7 +332,7 @@ class Detector(
             check_is_fitted(self)
         array = validate_data(
             self,
-            X,
+            X if getattr(X, "ndim", 2) <= 2 else self._as_rows(np.asarray(X)),
             reset=reset,
             dtype=[np.float64, np.float32],
             order="C",
@@ -343,6 +345,18 @@ class Detector(
         if not finite and not np.isfinite(array).all():
             self._refuse_unusable(array, reset)
         return array
+
+    def _as_rows(self, X: np.ndarray) -> np.ndarray:
+        """Images or windows (n, ...) as rows (n, n_features)."""
+        return X.reshape(len(X), -1)
+
+    def _from_rows(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Undo `_as_rows`."""
+        return rows.reshape(shape)
+
+    def _in_layout_of(self, X: Any, rows: np.ndarray) -> np.ndarray:
+        """Give results the shape that the images or windows `X` came in."""
+        return self._from_rows(rows, X.shape) if getattr(X, "ndim", 2) > 2 else rows
 
     def _refuse_unusable(self, X: np.ndarray, reset: bool) -> None:
         """Raise for infinite values, and for rows or columns of which nothing was observed."""

@@ -394,6 +394,12 @@ class Autoencoder(LatentTools):
         x_hat, x = (torch.from_numpy(self._frame.enter(a)) for a in (X_hat, X))
         return float(self._criterion.error(x_hat, x).nanmean(dtype=torch.float64)) * self._unit
 
+    def _as_rows(self, X: np.ndarray) -> np.ndarray:
+        return as_network(self.network).as_rows(X)
+
+    def _from_rows(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        return self.network_.from_rows(rows, shape)
+
     # Use -------------------------------------------------------------------------------------
 
     def _encode(self, X: np.ndarray) -> np.ndarray:

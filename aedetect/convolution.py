@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional, init
@@ -127,6 +128,27 @@ class _Convolutional(Network):
             [back, _Reshape(channels[-1], *sizes[-1]), *up, _Reshape(n_features)],
         )
 
+    def as_rows(self, X: np.ndarray) -> np.ndarray:
+        if self._channels_last(X.shape):
+            X = np.moveaxis(X, -1, 1)
+        elif X.shape[1:] != tuple(self.shape) and (1, *X.shape[1:]) != tuple(self.shape):
+            channels, *sides = self.shape
+            raise ValueError(
+                f"X has shape {X.shape}; {type(self).__name__}(shape={tuple(self.shape)}) takes "
+                f"rows, (n, {', '.join(map(str, self.shape))}) or (n, {', '.join(map(str, sides))}, "
+                f"{channels})."
+            )
+        return np.ascontiguousarray(X).reshape(len(X), -1)
+
+    def from_rows(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        if self._channels_last(shape):
+            return np.moveaxis(rows.reshape(len(rows), *self.shape), 1, -1)
+        return rows.reshape(shape)
+
+    def _channels_last(self, shape: tuple[int, ...]) -> bool:
+        channels, *sides = self.shape
+        return shape[1:] == (*sides, channels)
+
     def _check_shape(self, n_features: int) -> None:
         name = f"{type(self).__name__}(shape={tuple(self.shape)})"
         if len(self.shape) != 1 + self._axes:
@@ -142,7 +164,9 @@ class _Convolutional(Network):
 class Conv2d(_Convolutional):
     """Convolutions for images: each layer halves height and width, the decoder doubles them.
 
-    A row holds an image's values channel by channel, each line by line. Sides may be odd.
+    A row holds an image's values channel by channel, each line by line; arrays of images
+    (n, channels, height, width), (n, height, width, channels), or (n, height, width) for one
+    channel, are taken as well and come back as they came. Sides may be odd.
 
     Parameters
     ----------
@@ -175,7 +199,8 @@ class Conv2d(_Convolutional):
 class Conv1d(_Convolutional):
     """Convolutions for series: each layer halves the length, the decoder doubles it.
 
-    A row holds a window channel by channel, each in order of time. The length may be odd.
+    A row holds a window channel by channel, each in order of time; arrays of windows
+    (n, length, channels) are taken as well and come back as they came. The length may be odd.
 
     Parameters
     ----------

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional, init
@@ -160,6 +161,14 @@ class Network(Params):
             asks for two.
         """
         raise NotImplementedError(f"{type(self).__name__} must say how it is built.")
+
+    def as_rows(self, X: np.ndarray) -> np.ndarray:
+        """Return images or windows (n, ...) as rows (n, n_features)."""
+        return X.reshape(len(X), -1)
+
+    def from_rows(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Undo `as_rows`, for an input of the given shape."""
+        return rows.reshape(shape)
 
 
 class Dense(Network):

@@ -230,6 +230,43 @@ def test_seeds_A11_convolutions_rebuild_any_size(network, rng):
     assert model.fit_report_["error"] < 0.5 * model.fit_report_["mean_row_error"]
 
 
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [
+        (Conv2d(shape=(1, 6, 5)), (6, 5)),
+        (Conv2d(shape=(1, 6, 5)), (1, 6, 5)),
+        (Conv2d(shape=(3, 6, 5)), (3, 6, 5)),
+        (Conv2d(shape=(3, 6, 5)), (6, 5, 3)),
+        (Conv1d(shape=(2, 15)), (15, 2)),
+        (Conv1d(shape=(2, 15)), (2, 15)),
+        (Dense(hidden=(16,)), (6, 5)),
+    ],
+)
+def test_seeds_A11_images_and_windows_come_back_as_they_came(network, shape, rng):
+    d = int(np.prod(shape))
+    X = (rng.standard_normal((30, 3)) @ rng.standard_normal((3, d))).reshape(30, *shape)
+    model = Autoencoder(latent_dim=3, network=network, epochs=30, random_state=0).fit(X)
+    channels_last = isinstance(network, Conv1d | Conv2d) and shape[-1] == network.shape[0] > 1
+    rows = (np.moveaxis(X, -1, 1) if channels_last else X).reshape(30, d)
+    by_rows = Autoencoder(latent_dim=3, network=network, epochs=30, random_state=0).fit(rows)
+    np.testing.assert_array_equal(model.score_samples(X), by_rows.score_samples(rows))
+    for method in ("reconstruct", "score_features"):
+        result = getattr(model, method)(X)
+        assert result.shape == X.shape
+        result = np.moveaxis(result, -1, 1) if channels_last else result
+        np.testing.assert_array_equal(result.reshape(30, d), getattr(by_rows, method)(rows))
+    np.testing.assert_allclose(
+        model.score_features(X), (model.reconstruct(X) - X) ** 2, rtol=1e-3, atol=1e-5
+    )
+
+
+def test_images_of_another_shape_are_refused():
+    with pytest.raises(
+        ValueError, match=r"X has shape \(9, 5, 6\); Conv2d\(shape=\(1, 6, 5\)\) takes"
+    ):
+        Autoencoder(network=Conv2d(shape=(1, 6, 5))).fit(np.ones((9, 5, 6)))
+
+
 def test_convolution_equals_torchs_own():
     """The encoder of two stacked models is two encoders of torch.nn layers."""
     net = Conv2d(shape=(2, 9, 8), channels=(3, 5)).build(144, 4, [seeded(0), seeded(1)])
