@@ -132,11 +132,10 @@ class _Convolutional(Network):
         if self._channels_last(X.shape):
             X = np.moveaxis(X, -1, 1)
         elif X.shape[1:] != tuple(self.shape) and (1, *X.shape[1:]) != tuple(self.shape):
-            channels, *sides = self.shape
+            first, last = tuple(self.shape), (*self.shape[1:], self.shape[0])
             raise ValueError(
-                f"X has shape {X.shape}; {type(self).__name__}(shape={tuple(self.shape)}) takes "
-                f"rows, (n, {', '.join(map(str, self.shape))}) or (n, {', '.join(map(str, sides))}, "
-                f"{channels})."
+                f"An item of X has shape {X.shape[1:]}; {type(self).__name__}(shape={first}) takes "
+                f"rows, {first} or {last}."
             )
         return np.ascontiguousarray(X).reshape(len(X), -1)
 

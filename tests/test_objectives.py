@@ -261,9 +261,8 @@ def test_seeds_A11_images_and_windows_come_back_as_they_came(network, shape, rng
 
 
 def test_images_of_another_shape_are_refused():
-    with pytest.raises(
-        ValueError, match=r"X has shape \(9, 5, 6\); Conv2d\(shape=\(1, 6, 5\)\) takes"
-    ):
+    message = r"has shape \(5, 6\); Conv2d\(shape=\(1, 6, 5\)\) takes rows, .* or \(6, 5, 1\)"
+    with pytest.raises(ValueError, match=message):
         Autoencoder(network=Conv2d(shape=(1, 6, 5))).fit(np.ones((9, 5, 6)))
 
 
