@@ -179,6 +179,21 @@ class Detector(
         self.offset_ = find_threshold(scores, self.contamination)
         return self
 
+    @contextmanager
+    def _one_task(self, X: np.ndarray, y: Any) -> Iterator[None]:
+        """Tell callbacks of a fit that has no steps."""
+        context = self._init_callback_context(max_subtasks=0)
+        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        yield
+        context.call_on_fit_task_end(
+            estimator=self,
+            X=X,
+            y=y,
+            reconstruction_attributes=lambda: {
+                "offset_": find_threshold(self._score(X), self.contamination)
+            },
+        )
+
     def transform(self, X: Any) -> np.ndarray:
         """Codes of rows.
 

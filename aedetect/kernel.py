@@ -8,7 +8,7 @@ from sklearn.cluster import kmeans_plusplus
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 
-from ._detector import Detector, find_threshold
+from ._detector import Detector
 from ._linear import column_means, filled
 from ._params import Count, Positive
 from ._training import seeded
@@ -69,22 +69,13 @@ class KernelAutoencoder(Detector):
     _min_features = 1
 
     def _fit(self, X: np.ndarray, y: Any) -> None:
-        context = self._init_callback_context(max_subtasks=0)
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        self.mean_ = column_means(X)
-        self.items_ = filled(X, self.mean_).astype(np.float64)
-        if len(X) > self.max_items:
-            seed = int(seeded(self.random_state).initial_seed() % 2**32)
-            self.items_ = kmeans_plusplus(self.items_, self.max_items, random_state=seed)[0]
-        self.bandwidth_ = self.bandwidth * self._typical_distance() or 1.0
-        context.call_on_fit_task_end(
-            estimator=self,
-            X=X,
-            y=y,
-            reconstruction_attributes=lambda: {
-                "offset_": find_threshold(self._score(X), self.contamination)
-            },
-        )
+        with self._one_task(X, y):
+            self.mean_ = column_means(X)
+            self.items_ = filled(X, self.mean_).astype(np.float64)
+            if len(X) > self.max_items:
+                seed = int(seeded(self.random_state).initial_seed() % 2**32)
+                self.items_ = kmeans_plusplus(self.items_, self.max_items, random_state=seed)[0]
+            self.bandwidth_ = self.bandwidth * self._typical_distance() or 1.0
 
     def _typical_distance(self) -> float:
         """Median distance of items to their 5th nearest neighbour, on 2,000 items at most."""

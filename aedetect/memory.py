@@ -67,7 +67,7 @@ class MemoryAutoencoder(Autoencoder):
         items = functional.normalize(net.get_parameter("items"), dim=-1)
         cosine = functional.normalize(z, dim=-1) @ items.mT
         weights = (cosine / self.temperature).softmax(-1)
-        kept = weights * (weights > 1 / self.n_items)
+        kept = weights * (weights > 1 / items.shape[-2])
         return kept / kept.sum(-1, keepdim=True).clamp_min(1e-12)
 
     def _build(self, n_features: int, latent_dim: int, generators: Generators) -> Coder:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from ._detector import Detector, default_latent_dim, find_threshold
+from ._detector import Detector, default_latent_dim
 from ._linear import column_means, filled, principal_axes
 from ._params import Count, Range
 
@@ -65,20 +65,11 @@ class PCADetector(Detector):
     _block_size = 256
 
     def _fit(self, X: np.ndarray, y: Any) -> None:
-        context = self._init_callback_context(max_subtasks=0)
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        full = filled(X, column_means(X))
-        self.mean_, self.components_, self.explained_variance_ = self._axes(full)
-        self.latent_dim_ = len(self.components_)
-        self.n_parameters_ = self.components_.size + self.mean_.size
-        context.call_on_fit_task_end(
-            estimator=self,
-            X=X,
-            y=y,
-            reconstruction_attributes=lambda: {
-                "offset_": find_threshold(self._score(X), self.contamination)
-            },
-        )
+        with self._one_task(X, y):
+            full = filled(X, column_means(X))
+            self.mean_, self.components_, self.explained_variance_ = self._axes(full)
+            self.latent_dim_ = len(self.components_)
+            self.n_parameters_ = self.components_.size + self.mean_.size
 
     def _axes(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         wanted = default_latent_dim(X.shape[1]) if self.latent_dim == "auto" else self.latent_dim

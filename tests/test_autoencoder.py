@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from aedetect import Autoencoder, Dense, Tied
+from aedetect import Autoencoder, Dense, KernelAutoencoder, PCADetector, Tied
 from aedetect.networks import Network
 
 
@@ -273,3 +273,12 @@ def test_weights_stay_writable_and_warnings_stay_quiet(digits):
         model.score_samples(X)
     assert all(w.flags.writeable for w in model.weights_.values())
     assert next(iter(model._net.parameters())).device == torch.device("cpu")
+
+
+@pytest.mark.parametrize("detector", [PCADetector(), KernelAutoencoder()], ids=repr)
+def test_scoring_monitor_sees_a_fit_without_steps(detector, tumours):
+    _, test, truth = tumours
+    monitor = ScoringMonitor(scoring="roc_auc")
+    detector.set_callbacks(monitor).fit(test, truth)
+    (row,) = (row for row in monitor.get_logs().data if "roc_auc" in row)
+    assert row["roc_auc"] == get_scorer("roc_auc")(detector, test, truth)
