@@ -16,6 +16,11 @@ def filled(X: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return np.where(missing, mean, X) if missing.any() else X
 
 
+def varies(X: np.ndarray) -> bool:
+    """Say whether any column takes more than one value."""
+    return bool((np.nanmax(X, axis=0) > np.nanmin(X, axis=0)).any())
+
+
 def principal_axes(
     X: np.ndarray, n_components: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

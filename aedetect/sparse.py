@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ._linear import varies
 from ._params import Annotated, NotNegative, Range
 from .autoencoder import Autoencoder, Generators
 from .networks import Coder, Layered
@@ -109,7 +110,7 @@ class SparseAutoencoder(Autoencoder):
         codes = np.abs(self._encode(X))
         self.activation_rates_ = codes.mean(axis=0)
         self.active_share_ = float((codes > ACTIVE).mean())
-        if self.active_share_ == 0:
+        if self.active_share_ == 0 and varies(X):
             warnings.warn(
                 f"No unit of the code is active on any row: sparsity={self.sparsity} is too much. "
                 "Lower it.",

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from ._detector import in_chunks
+from ._linear import varies
 from ._params import Count, NotNegative, Range
 from ._training import normal, per_model, seeded
 from .autoencoder import REPORT_ROWS, Autoencoder, Generators
@@ -113,7 +114,7 @@ class VariationalAutoencoder(Autoencoder):
             x = torch.from_numpy(self._frame.enter(X[:REPORT_ROWS]))[None]
             mean, log_variance = self._posterior(self._net, x)
         used = divergence(mean[..., None], log_variance[..., None]).mean((0, 1))  # nats a unit
-        if self.beta and (used < COLLAPSED).all():
+        if self.beta and (used < COLLAPSED).all() and varies(X):
             warnings.warn(
                 f"The posterior collapsed: no unit of the code tells rows apart (KL below "
                 f"{COLLAPSED} nats each). Lower beta={self.beta}, or use warmup.",
