@@ -19,7 +19,7 @@ demo: .venv/made
 	$(BIN)/aedetect demo
 
 test: .venv/made
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: .venv/made
 	$(BIN)/ruff check .

@@ -259,7 +259,8 @@ class Detector(
         Returns
         -------
         ndarray of shape (n_samples, n_features), float64
-            Not negative; a row's mean is minus its score. NaN where `X` is.
+            Not negative; NaN where `X` is. A row's mean is minus its score, unless the detector
+            scores by a likelihood.
         """
         errors = self._in_chunks(self._feature_errors, self._validate(X))
         return self._in_layout_of(X, errors)
@@ -347,7 +348,7 @@ class Detector(
             check_is_fitted(self)
         array = validate_data(
             self,
-            X if getattr(X, "ndim", 2) <= 2 else self._as_rows(np.asarray(X)),
+            X if getattr(X, "ndim", 2) <= 2 else self._as_rows(np.asarray(X), reset),
             reset=reset,
             dtype=[np.float64, np.float32],
             order="C",
@@ -361,7 +362,7 @@ class Detector(
             self._refuse_unusable(array, reset)
         return array
 
-    def _as_rows(self, X: np.ndarray) -> np.ndarray:
+    def _as_rows(self, X: np.ndarray, reset: bool = False) -> np.ndarray:
         """Images or windows (n, ...) as rows (n, n_features)."""
         return X.reshape(len(X), -1)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from ._detector import Detector
@@ -104,16 +104,19 @@ class LatentTools(Detector):
         ValueError
             If nothing is observed in a row; the message names the first.
         """
-        check_is_fitted(self)
-        X = validate_data(
-            self, X, reset=False, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan"
-        )
-        observed = ~np.isnan(X) if observed is None else np.asarray(observed, bool) & ~np.isnan(X)
-        if observed.shape != X.shape:
-            raise ValueError(f"observed has shape {observed.shape}, X has {X.shape}.")
+        given, X = X, self._validate(X)
+        if observed is None:
+            observed = ~np.isnan(X)
+        else:
+            if np.shape(observed) != np.shape(given):
+                raise ValueError(
+                    f"observed has shape {np.shape(observed)}, X has {np.shape(given)}."
+                )
+            observed = np.asarray(observed, bool)
+            observed = (self._as_rows(observed) if observed.ndim > 2 else observed) & ~np.isnan(X)
         if not observed.any(axis=1).all():
             raise ValueError(f"Row {observed.any(axis=1).argmin()} of X has no observed value.")
-        filled = np.where(observed, X, self._frame.mean.astype(X.dtype))
+        filled = np.where(observed, X, self.column_means_.astype(X.dtype))
         x, mask = (
             torch.from_numpy(self._frame.enter(filled))[None],
             torch.from_numpy(observed)[None],
@@ -121,7 +124,8 @@ class LatentTools(Detector):
         z = self._nearest_code(x, mask, n_steps, learning_rate)
         with torch.no_grad():
             rebuilt = self._frame.leave(self._net.decode(z)[0].double().numpy())
-        return np.where(observed, X, rebuilt).astype(X.dtype, copy=False)
+        completed = np.where(observed, X, rebuilt).astype(X.dtype, copy=False)
+        return self._in_layout_of(given, completed)
 
     def _nearest_code(
         self: Any, x: Tensor, mask: Tensor, n_steps: int, learning_rate: float
@@ -153,4 +157,5 @@ class LatentTools(Detector):
         """Keep the mean and the covariance of the codes of some training rows."""
         codes = self._encode(X)
         self.code_mean_ = codes.mean(axis=0)
-        self.code_covariance_ = np.atleast_2d(np.cov(codes.T)) if len(X) > 1 else np.zeros((1, 1))
+        centred = codes - self.code_mean_
+        self.code_covariance_ = centred.T @ centred / max(len(codes) - 1, 1)

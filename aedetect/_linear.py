@@ -4,21 +4,19 @@ import numpy as np
 from sklearn.utils.extmath import randomized_svd, svd_flip
 
 
-def column_means(X: np.ndarray) -> np.ndarray:
-    """Mean of each column's observed values, in float64."""
+def column_means(X: np.ndarray, default: np.ndarray | float = 0.0) -> np.ndarray:
+    """Mean of each column's observed values, in float64; `default` where there are none."""
     mean: np.ndarray = X.mean(axis=0, dtype=np.float64)
-    return np.asarray(np.nanmean(X, axis=0, dtype=np.float64)) if np.isnan(mean).any() else mean
+    if not np.isnan(mean).any():
+        return mean
+    count = np.count_nonzero(~np.isnan(X), axis=0)
+    return np.where(count, np.nansum(X, axis=0, dtype=np.float64) / np.maximum(count, 1), default)
 
 
 def filled(X: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Put the column's mean where a value is missing."""
     missing = np.isnan(X)
     return np.where(missing, mean, X) if missing.any() else X
-
-
-def varies(X: np.ndarray) -> bool:
-    """Say whether any column takes more than one value."""
-    return bool((np.nanmax(X, axis=0) > np.nanmin(X, axis=0)).any())
 
 
 def principal_axes(

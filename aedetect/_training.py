@@ -218,7 +218,7 @@ class EarlyStopping:
 
     def update(self) -> Tensor:
         """Measure after an epoch; return the held-out losses (K,)."""
-        loss = self.held_out_loss()
+        loss = self.held_out_loss().detach()
         if not loss.isfinite().all():
             raise FloatingPointError(f"a held-out loss is {loss[~loss.isfinite()][0]:g}")
         if self.lowest is None:

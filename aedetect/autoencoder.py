@@ -106,6 +106,8 @@ class Autoencoder(LatentTools):
     scale_ : float
         What rows are centred on and divided by; 0 and 1 where the network's output is bounded, and
         no centring where it has no bias.
+    column_means_ : ndarray of shape (n_features,)
+        They stand in for missing values.
     network_ : Network
     loss_ : str
         The network and the loss as trained; later changes of the parameters do not touch them.
@@ -241,12 +243,12 @@ class Autoencoder(LatentTools):
             frame = Frame.of(X, centre=getattr(self.network_, "bias", True))
         else:
             frame = Frame.identity(d)
-        self.mean_, self.scale_ = frame.mean, frame.scale
+        self.mean_, self.scale_, self.column_means_ = frame.mean, frame.scale, column_means(X)
         self.latent_dim_ = default_latent_dim(d) if self.latent_dim == "auto" else self.latent_dim
         self._warn_if_identity(d)
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
-        return self._build(d, self.latent_dim_, [generator])
+        return self._built([generator])
 
     @property
     def _goes_on(self) -> bool:
@@ -354,9 +356,14 @@ class Autoencoder(LatentTools):
         }
         self._net = self._restored()
 
+    def _built(self, generators: Generators) -> Coder:
+        net = self._build(len(self.mean_), self.latent_dim_, generators)
+        net.column_means = torch.from_numpy(self._frame.enter(self.column_means_))
+        return net
+
     def _restored(self) -> Coder:
         """The network that `weights_` describes."""
-        net = self._build(len(self.mean_), self.latent_dim_, [seeded(0)])
+        net = self._built([seeded(0)])
         for name, parameter in net.named_parameters():
             parameter.data = torch.tensor(self.weights_[name])[None]
         return net.eval()
@@ -371,7 +378,8 @@ class Autoencoder(LatentTools):
 
     def _did_it_learn(self, train: np.ndarray, X: np.ndarray, kind: str) -> None:
         """Compare on rows `X` with the mean row and with PCA of equal width, both of `train`."""
-        mean, axes, _ = principal_axes(filled(train, column_means(train)), self.latent_dim_)
+        full = filled(train, column_means(train, self.column_means_))
+        mean, axes, _ = principal_axes(full, self.latent_dim_)
         by_pca = (filled(X, mean) - mean) @ axes.T @ axes + mean
         if self.loss_ == "binary_cross_entropy":
             by_pca = by_pca.clip(1e-3, 1 - 1e-3)  # a linear map leaves the range the loss allows
@@ -394,8 +402,8 @@ class Autoencoder(LatentTools):
         x_hat, x = (torch.from_numpy(self._frame.enter(a)) for a in (X_hat, X))
         return float(self._criterion.error(x_hat, x).nanmean(dtype=torch.float64)) * self._unit
 
-    def _as_rows(self, X: np.ndarray) -> np.ndarray:
-        return as_network(self.network).as_rows(X)
+    def _as_rows(self, X: np.ndarray, reset: bool = False) -> np.ndarray:
+        return (as_network(self.network) if reset else self.network_).as_rows(X)
 
     def _from_rows(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return self.network_.from_rows(rows, shape)

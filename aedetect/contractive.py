@@ -50,14 +50,14 @@ class ContractiveAutoencoder(Autoencoder):
     jacobian: Literal["exact", "hutchinson"] = "exact"
 
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
-        x = x.requires_grad_()
-        z = net.encode(x)
-        if self.jacobian == "exact":
-            norm = jacobian_norm(z, x)
-        else:
-            u = per_model(normal, z, generators)
-            norm = _pullback(z, x, u).square().sum(-1)
-        return self._row_error(net.decode(z), x.detach()) + self.contraction * norm
+        with torch.enable_grad():  # the penalty is a derivative, on held-out rows too
+            x = x.detach().requires_grad_()
+            z = net.encode(x)
+            if self.jacobian == "exact":
+                norm = jacobian_norm(z, x)
+            else:
+                norm = _pullback(z, x, per_model(normal, z, generators)).square().sum(-1)
+            return self._row_error(net.decode(z), x.detach()) + self.contraction * norm
 
     def _warn_if_identity(self, n_features: int) -> None:
         if self.contraction == 0:

@@ -146,7 +146,7 @@ class _Convolutional(Network):
 
     def _channels_last(self, shape: tuple[int, ...]) -> bool:
         channels, *sides = self.shape
-        return shape[1:] == (*sides, channels)
+        return shape[1:] == (*sides, channels) != tuple(self.shape)
 
     def _check_shape(self, n_features: int) -> None:
         name = f"{type(self).__name__}(shape={tuple(self.shape)})"
@@ -156,6 +156,8 @@ class _Convolutional(Network):
             raise ValueError(
                 f"{name} holds {math.prod(self.shape)} values, X has {n_features} features."
             )
+        if not self.channels:
+            raise ValueError(f"{type(self).__name__}: channels=() leaves nothing to convolve.")
         if self.kernel_size % 2 == 0:
             raise ValueError(f"{type(self).__name__}: kernel_size={self.kernel_size} must be odd.")
 

@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ._detector import Detector
 from ._params import NotNegative
 from ._training import per_model
 from .autoencoder import Autoencoder, Generators
 from .corruption import Corruption, GaussianNoise
-from .networks import Coder, fill
+from .networks import Coder
 
 
 class DenoisingAutoencoder(Autoencoder):
@@ -56,18 +57,18 @@ class DenoisingAutoencoder(Autoencoder):
     sparsity: NotNegative = 0.0
 
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
-        clean, corrupted = self._pair(x, generators)
+        clean, corrupted = self._pair(net, x, generators)
         z = net.encode(corrupted)
         return self._row_error(net.decode(z), clean) + self.sparsity * z.abs().mean(-1)
 
-    def _pair(self, x: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
+    def _pair(self, net: Coder, x: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
         """Clean and corrupted rows, in the network's frame."""
         if x.shape[-1] == 2 * len(self.mean_):  # the corrupted rows came with the clean ones
             clean, corrupted = x.chunk(2, -1)
             return clean, corrupted
         corrupt = GaussianNoise() if self.corruption is None else self.corruption
         mean = torch.from_numpy(self.mean_).to(x)
-        spoiled = per_model(corrupt, fill(x) * self.scale_ + mean, generators)
+        spoiled = per_model(corrupt, net.fill(x) * self.scale_ + mean, generators)
         return x, (spoiled - mean) / self.scale_
 
     def fit(self, X: Any, y: Any = None, *, X_corrupted: Any = None) -> Self:
@@ -96,7 +97,7 @@ class DenoisingAutoencoder(Autoencoder):
         rows = super()._network_rows(X)
         if self._corrupted is None:
             return rows
-        pairs = self._validate(self._corrupted)
+        pairs = Detector._validate(self, self._corrupted)  # need not lie in the loss's range
         if len(pairs) != len(X):
             raise ValueError(f"X_corrupted has {len(pairs)} rows, X has {len(X)}; expected pairs.")
         return torch.cat([rows[:, :-1], torch.from_numpy(self._frame.training_rows(pairs))], dim=1)

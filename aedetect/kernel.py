@@ -25,7 +25,8 @@ class KernelAutoencoder(Detector):
     Parameters
     ----------
     bandwidth : float, default=0.25
-        h, as a share of the median distance to the 5th nearest neighbour in training.
+        h, as a share of the median distance to the 5th nearest neighbour in training (where that is
+        not 0).
     max_items : int, default=10000
         Rows remembered at most; of more, this many are picked far apart from each other by
         k-means++ seeding (Arthur & Vassilvitskii, 2007).
@@ -81,12 +82,15 @@ class KernelAutoencoder(Detector):
         """Median distance of items to their 5th nearest neighbour, on 2,000 items at most."""
         some = self.items_[:: -(-len(self.items_) // 2000)]
         k = min(5, len(self.items_) - 1)
-        neighbours = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(self.items_)
-        return float(np.median(neighbours.kneighbors(some)[0][:, k]))
+        centred = self.items_ - self.mean_
+        neighbours = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(centred)
+        distances = neighbours.kneighbors(some - self.mean_)[0][:, k]
+        apart = distances > 0  # copies of a row say nothing of the distance between rows
+        return float(np.median(distances[apart])) if apart.any() else 0.0
 
     def _encode(self, X: np.ndarray) -> np.ndarray:
         X = filled(X, self.mean_).astype(np.float64)
-        squares = euclidean_distances(X, self.items_, squared=True)
+        squares = euclidean_distances(X - self.mean_, self.items_ - self.mean_, squared=True)
         nearest = squares.argmin(axis=1)
         itself = np.flatnonzero((self.items_[nearest] == X).all(axis=1))
         squares[itself, nearest[itself]] = np.inf  # no row is rebuilt from itself

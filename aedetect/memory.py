@@ -67,12 +67,15 @@ class MemoryAutoencoder(Autoencoder):
         items = functional.normalize(net.get_parameter("items"), dim=-1)
         cosine = functional.normalize(z, dim=-1) @ items.mT
         weights = (cosine / self.temperature).softmax(-1)
-        kept = weights * (weights > 1 / items.shape[-2])
+        least = weights.amax(-1, keepdim=True).clamp_max(1 / items.shape[-2])
+        kept = weights * (weights >= least)
         return kept / kept.sum(-1, keepdim=True).clamp_min(1e-12)
 
     def _build(self, n_features: int, latent_dim: int, generators: Generators) -> Coder:
         net = super()._build(n_features, latent_dim, generators)
-        empty = torch.empty((self.n_items, latent_dim), **FLOAT32)
+        fitted = getattr(self, "weights_", None)
+        n_items = self.n_items if fitted is None else len(fitted["items"])
+        empty = torch.empty((n_items, latent_dim), **FLOAT32)
         items = [init.normal_(empty.clone(), generator=generator) for generator in generators]
         net.items = nn.Parameter(torch.stack(items))
         return net

@@ -93,13 +93,22 @@ def _affine(x: Tensor, weight: Tensor, offset: Tensor | None) -> Tensor:
     return torch.bmm(x, weight) if offset is None else torch.baddbmm(offset, x, weight)
 
 
-def fill(x: Tensor) -> Tensor:
-    """Put 0, the column mean where a network's rows are centred, where a value is missing."""
-    return torch.nan_to_num(x, nan=0.0, posinf=torch.inf, neginf=-torch.inf)
-
-
 class Coder(nn.Module):
-    """K autoencoders side by side: what a network builds and an objective uses."""
+    """K autoencoders side by side: what a network builds and an objective uses.
+
+    Attributes
+    ----------
+    column_means : Tensor of shape (n_features,)
+        In the network's frame; they stand in for missing values.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("column_means", torch.zeros((), **FLOAT32), persistent=False)
+
+    def fill(self, x: Tensor) -> Tensor:
+        """Put the column mean where a value is missing."""
+        return torch.where(x.isnan(), self.get_buffer("column_means"), x)
 
     def encode(self, x: Tensor) -> Tensor:
         """Codes (K, n, latent_dim) of rows (K, n, n_features), which may have gaps (NaN)."""
@@ -124,17 +133,18 @@ class Layered(Coder):
         self.encoder, self.decoder = nn.Sequential(*encoder), nn.Sequential(*decoder)
 
     def encode(self, x: Tensor) -> Tensor:
-        return self.encoder(fill(x))
+        return self.encoder(self.fill(x))
 
     def decode(self, z: Tensor) -> Tensor:
         return self.decoder(z)
 
     def activations(self, x: Tensor) -> list[Tensor]:
         """Outputs of the encoder's layers, the code last."""
-        outputs, x = [], fill(x)
+        outputs, x = [], self.fill(x)
         for layer in self.encoder:
             x = layer(x)
-            outputs.append(x)
+            if any(True for _ in layer.parameters()):  # a change of shape is no layer
+                outputs.append(x)
         return outputs
 
 

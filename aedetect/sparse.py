@@ -1,13 +1,11 @@
 """Sparse autoencoder: few units of the code may be active at a time."""
 
-import warnings
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ._linear import varies
 from ._params import Annotated, NotNegative, Range
 from .autoencoder import Autoencoder, Generators
 from .networks import Coder, Layered
@@ -110,9 +108,3 @@ class SparseAutoencoder(Autoencoder):
         codes = np.abs(self._encode(X))
         self.activation_rates_ = codes.mean(axis=0)
         self.active_share_ = float((codes > ACTIVE).mean())
-        if self.active_share_ == 0 and varies(X):
-            warnings.warn(
-                f"No unit of the code is active on any row: sparsity={self.sparsity} is too much. "
-                "Lower it.",
-                stacklevel=6,
-            )

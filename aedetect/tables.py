@@ -85,7 +85,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_text(path: Path, delimiter: str) -> pd.DataFrame:
-    opener = gzip.open if path.suffix == ".gz" else open
+    zipped = path.suffix.lower() == ".gz"
+    opener = gzip.open if zipped else open
     try:
         with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file, delimiter=delimiter), [])
@@ -99,7 +100,12 @@ def _read_text(path: Path, delimiter: str) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # fields that would be dropped
             return pd.read_csv(
-                path, sep=delimiter, encoding="utf-8-sig", index_col=False, low_memory=False
+                path,
+                sep=delimiter,
+                encoding="utf-8-sig",
+                index_col=False,
+                low_memory=False,
+                compression="gzip" if zipped else None,
             )
     except UNREADABLE as error:
         raise ValueError(f"{path} cannot be read as delimited text: {error}") from error

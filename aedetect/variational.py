@@ -1,7 +1,6 @@
 """Variational autoencoder: codes are distributions, kept close to a standard normal one."""
 
 import math
-import warnings
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -10,13 +9,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from ._detector import in_chunks
-from ._linear import varies
 from ._params import Count, NotNegative, Range
 from ._training import normal, per_model, seeded
-from .autoencoder import REPORT_ROWS, Autoencoder, Generators
+from .autoencoder import Autoencoder, Generators
 from .networks import FLOAT32, Coder
-
-COLLAPSED = 0.01  # a unit of the code with a smaller mean KL, in nats, says nothing
 
 
 class VariationalAutoencoder(Autoencoder):
@@ -87,7 +83,7 @@ class VariationalAutoencoder(Autoencoder):
     def _surprise(self, net: Coder, z: Tensor, x: Tensor) -> Tensor:
         """-log p(x|z) summed over columns."""
         x_hat = net.decode(z)
-        if self.variance == "fixed":
+        if not hasattr(net, "log_noise"):
             return self._observed_error(x_hat, x).sum(-1)
         log_variance = net.get_parameter("log_noise").clamp(-12, 12)
         squares = self._observed_error(x_hat, x) * (-log_variance).exp()
@@ -96,30 +92,21 @@ class VariationalAutoencoder(Autoencoder):
 
     @property
     def _weight(self) -> float:
-        """Weight of the KL term in the current epoch."""
+        """Weight of the KL term in the current epoch; held-out rows get the full weight."""
+        if not torch.is_grad_enabled():
+            return self.beta
         return self.beta * min(1.0, (len(self.loss_curve_) + 1) / max(self.warmup, 1))
 
     def _build(self, n_features: int, latent_dim: int, generators: Generators) -> Coder:
         net = self.network_.build(n_features, latent_dim, generators, heads=2)
-        if self.variance == "learned":
+        fitted = getattr(self, "weights_", None)
+        if self.variance == "learned" if fitted is None else "log_noise" in fitted:
             if self.loss_ != "squared_error":
                 raise ValueError(
                     f"variance='learned' belongs to loss='squared_error', not loss={self.loss!r}."
                 )
             net.log_noise = nn.Parameter(torch.zeros((len(generators), 1, n_features), **FLOAT32))
         return net
-
-    def _after_training(self, X: np.ndarray) -> None:
-        with torch.no_grad():
-            x = torch.from_numpy(self._frame.enter(X[:REPORT_ROWS]))[None]
-            mean, log_variance = self._posterior(self._net, x)
-        used = divergence(mean[..., None], log_variance[..., None]).mean((0, 1))  # nats a unit
-        if self.beta and (used < COLLAPSED).all() and varies(X):
-            warnings.warn(
-                f"The posterior collapsed: no unit of the code tells rows apart (KL below "
-                f"{COLLAPSED} nats each). Lower beta={self.beta}, or use warmup.",
-                stacklevel=6,
-            )
 
     def _row_errors(self, X: np.ndarray) -> np.ndarray:
         if self.score_method == "reconstruction":
@@ -190,7 +177,7 @@ class VariationalAutoencoder(Autoencoder):
             Draws from q(z|x) a row; 1 is an estimate of the evidence lower bound, and more are
             tighter.
         random_state : int, RandomState or None, default=None
-            Seed of the draws.
+            Seed of the draws, which are the same for every row.
 
         Returns
         -------
@@ -198,13 +185,15 @@ class VariationalAutoencoder(Autoencoder):
             In nats, in the network's frame; the constants of p(x|z) are left out except with
             ``variance="learned"``.
         """
-        generator = seeded(random_state)
+        check_is_fitted(self)
+        draws = torch.randn(
+            (n_draws, 1, self.latent_dim_), generator=seeded(random_state), **FLOAT32
+        )
 
         def log_weights(x: Tensor) -> Tensor:
             mean, log_variance = self._posterior(self._net, x)
             weights = []
-            for _ in range(n_draws):
-                e = normal(mean, generator)
+            for e in draws:
                 z = mean + (log_variance / 2).exp() * e
                 prior = -0.5 * z.square().sum(-1)
                 proposal = -0.5 * (e.square() + log_variance).sum(-1)

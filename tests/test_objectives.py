@@ -290,3 +290,87 @@ def test_convolution_equals_torchs_own():
 def test_shapes_that_do_not_fit_are_refused(network, message, digits):
     with pytest.raises(ValueError, match=message):
         Autoencoder(network=network).fit(digits[:50])
+
+
+# What ordinary use comes across ------------------------------------------------------------------
+
+
+@every_objective
+def test_every_objective_stops_early(objective, digits):
+    model = clone(objective).set_params(
+        network=NETWORK, early_stopping=True, epochs=3, latent_dim=4, random_state=0
+    )
+    assert len(model.fit(digits[:100]).validation_loss_curve_) == 3
+
+
+@pytest.mark.parametrize(
+    "network", [Dense(hidden=(16,), output_activation="sigmoid"), Dense(hidden=(16,), bias=False)]
+)
+def test_gaps_are_filled_by_column_means_in_every_network(network, rng):
+    X = (0.9 + 0.02 * rng.standard_normal((300, 1)) * np.ones(6)).clip(0, 1)
+    model = Autoencoder(network=network, latent_dim=2, epochs=30, random_state=0).fit(X)
+    gap, mean = X.copy(), X.copy()
+    gap[:, 0], mean[:, 0] = np.nan, X[:, 0].mean()
+    np.testing.assert_allclose(model.transform(gap), model.transform(mean), atol=1e-5)
+
+
+def test_a_column_that_is_hardly_ever_observed(rng):
+    X = rng.standard_normal((3000, 4))
+    X[3:, 3] = np.nan
+    for seed in range(3):
+        model = Autoencoder(epochs=1, random_state=seed).fit(X)
+        assert np.isfinite(model.score_samples(X)).all()
+
+
+def test_kernel_does_not_mind_a_far_origin_or_copies(rng):
+    X = rng.standard_normal((300, 5))
+    scores = KernelAutoencoder().fit(X).score_samples(X)
+    far = KernelAutoencoder().fit(X + 1e9).score_samples(X + 1e9)
+    np.testing.assert_allclose(far, scores, rtol=1e-3)
+    copies = np.r_[np.zeros((200, 5)), X]
+    small, large = (
+        KernelAutoencoder().fit(copies * unit).score_samples(copies * unit) / unit**2
+        for unit in (1e-4, 1e4)
+    )
+    np.testing.assert_allclose(small, large, rtol=1e-6, atol=1e-12)
+
+
+def test_a_single_item_is_always_looked_up(digits):
+    model = MemoryAutoencoder(n_items=1, latent_dim=3, epochs=20, random_state=0).fit(digits[:99])
+    np.testing.assert_allclose(model.transform(digits[:5]), np.tile(model.items_, (5, 1)))
+
+
+def test_later_changes_leave_fitted_objectives_alone(digits):
+    changes = {MemoryAutoencoder: {"n_items": 2}, VariationalAutoencoder: {"variance": "learned"}}
+    for objective, change in changes.items():
+        model = objective(latent_dim=3, epochs=20, random_state=0).fit(digits[:99])
+        scores = model.score_samples(digits)
+        model.set_params(**change)
+        copy = pickle.loads(pickle.dumps(model))
+        np.testing.assert_array_equal(copy.score_samples(digits), scores)
+
+
+def test_hidden_layers_of_a_convolution_are_counted_once():
+    model = SparseAutoencoder(layers="hidden")
+    net = Conv2d(shape=(1, 4, 4), channels=(4, 8)).build(16, 2, [seeded(0)])
+    widths = [z.shape[-1] for z in model._penalised(net, torch.ones(1, 3, 16))]
+    assert widths == [4 * 2 * 2, 8 * 1 * 1, 2]
+
+
+def test_corrupted_rows_may_leave_the_range_of_the_loss(digits, rng):
+    noisy = digits + rng.standard_normal(digits.shape)
+    network = Dense(hidden=(32,), output_activation="sigmoid")
+    model = DenoisingAutoencoder(
+        network=network, loss="binary_cross_entropy", epochs=30, random_state=0
+    )
+    model.fit(digits, X_corrupted=noisy)
+    assert model.fit_report_["error"] < model.fit_report_["mean_row_error"]
+
+
+def test_images_are_completed_as_images(digits):
+    images = digits[:200].reshape(-1, 8, 8).copy()
+    images[::2, 2:4, 2:4] = np.nan
+    model = Autoencoder(network=Conv2d(shape=(1, 8, 8)), latent_dim=4, epochs=20, random_state=0)
+    completed = model.fit(images).complete(images, n_steps=5)
+    assert completed.shape == images.shape
+    assert np.isfinite(completed).all()
