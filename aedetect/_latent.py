@@ -41,17 +41,19 @@ class LatentTools(Detector):
         Parameters
         ----------
         a, b : array-like of shape (n_features,)
-            Two rows.
+            Two rows, or images.
         n : int, default=10
             Rows to return; the first rebuilds `a`, the last `b`.
 
         Returns
         -------
-        ndarray of shape (n, n_features)
+        ndarray of shape (n, n_features), or n images in the layout of `a`
         """
-        start, end = self.transform(np.stack([a, b]))
+        ends = np.stack([a, b])
+        start, end = self.transform(ends)
         share = np.linspace(0, 1, n)[:, None]
-        return self.inverse_transform((1 - share) * start + share * end)
+        rows = self.inverse_transform((1 - share) * start + share * end)
+        return self._from_rows(rows, (n, *ends.shape[1:])) if ends.ndim > 2 else rows
 
     def sample(self: Any, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """New rows, decoded from a normal distribution fitted to the codes of training rows.

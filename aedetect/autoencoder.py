@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ Generators = Sequence[torch.Generator]
 
 REPORT_ROWS = 1000  # the did-it-learn check looks at this many rows at most,
 REPORT_AT_LEAST = 30  # and at held-out rows only if there are this many
+SILENT = 1e-3  # standard deviation of a unit of the code that says nothing
 
 
 class Autoencoder(LatentTools):
@@ -97,6 +98,8 @@ class Autoencoder(LatentTools):
         The did-it-learn check, on at most 1,000 rows: "rows" ("training" or "held-out"), "error"
         of this model, "mean_row_error" of answering with the training rows' column means,
         "pca_error" of the training rows' principal components of equal width.
+        "constant_columns": indices of columns that are the same in all of those rows, of which
+        nothing can be learned.
     latent_dim_ : int
         Width of the code.
     code_mean_ : ndarray of shape (latent_dim_,)
@@ -120,9 +123,11 @@ class Autoencoder(LatentTools):
     Warns
     -----
     ConvergenceWarning
-        If the fitted model rebuilds rows no better than the column means.
+        If the fitted model rebuilds rows no better than the column means, or all rows get the same
+        code.
     UserWarning
-        If ``latent_dim >= n_features``: the identity can be learned, and detects nothing.
+        If ``latent_dim >= n_features``: the identity can be learned, and detects nothing. If a
+        named column of a table is constant.
 
     See Also
     --------
@@ -159,6 +164,8 @@ class Autoencoder(LatentTools):
     device: str = "auto"
     random_state: int | np.random.RandomState | None = None
     warm_start: bool = False
+
+    _shaping: ClassVar[tuple[str, ...]] = ("network", "loss", "latent_dim")  # warm starts keep them
 
     # What a variant overrides ----------------------------------------------------------------
 
@@ -230,6 +237,7 @@ class Autoencoder(LatentTools):
     def _new(self, X: np.ndarray, generator: torch.Generator) -> Coder:
         """Start afresh: the frame of the data, the width of the code, initial weights."""
         self.__dict__.pop("weights_", None)  # of an earlier fit
+        self._shape = {name: repr(getattr(self, name)) for name in self._shaping}
         self.network_, self.loss_ = clone(as_network(self.network)), self.loss
         output = getattr(self.network_, "output_activation", "identity")
         if self.loss == "binary_cross_entropy" and output != "sigmoid":
@@ -255,12 +263,11 @@ class Autoencoder(LatentTools):
         """Whether `fit` goes on from an earlier one, which must have been of the same kind."""
         if not (self.warm_start and hasattr(self, "weights_")):
             return False
-        wanted = repr(as_network(self.network)), self.loss, self.latent_dim
-        latent_dim = "auto" if self.latent_dim == "auto" else self.latent_dim_
-        if wanted != (repr(self.network_), self.loss_, latent_dim):
+        changed = [name for name in self._shaping if repr(getattr(self, name)) != self._shape[name]]
+        if changed:
+            was = ", ".join(f"{name}={self._shape[name]}" for name in changed)
             raise ValueError(
-                f"warm_start=True goes on with network={self.network_!r}, loss={self.loss_!r} and "
-                f"latent_dim={self.latent_dim_}, which were changed. Fit a new estimator."
+                f"warm_start=True goes on with {was}, which was changed. Fit a new estimator."
             )
         return True
 
@@ -388,14 +395,37 @@ class Autoencoder(LatentTools):
             "error": (error := self._mean_error(in_chunks(self._reconstruct, X), X)),
             "mean_row_error": (baseline := self._mean_error(np.broadcast_to(mean, X.shape), X)),
             "pca_error": self._mean_error(by_pca, X),
+            "constant_columns": np.flatnonzero(full.min(axis=0) == full.max(axis=0)).tolist(),
         }
-        if error >= baseline > 0:
+        self._warn_of_constant_columns()
+        silent = np.diag(self.code_covariance_).max() < SILENT**2
+        if silent and error > 0.99 * baseline > 0:
+            warnings.warn(
+                f"All {self.latent_dim_} units of the code are silent: every row gets the same "
+                "code. Lower the penalty or learning_rate, or change the code's activation.",
+                ConvergenceWarning,
+                stacklevel=6,
+            )
+        elif error >= baseline > 0:
             warnings.warn(
                 f"The network did not learn: its error {error:.3g} on {kind} rows is "
                 f"not below that of the column means, {baseline:.3g}. Scale the columns "
                 "(StandardScaler), train longer (epochs), or change learning_rate.",
                 ConvergenceWarning,
                 stacklevel=6,
+            )
+
+    def _warn_of_constant_columns(self) -> None:
+        """Warn where columns have names; in images, constant pixels are the rule."""
+        constant: Any = self.fit_report_["constant_columns"]
+        names = getattr(self, "feature_names_in_", None)
+        if constant and names is not None:
+            warnings.warn(
+                f"Constant in training: {', '.join(map(repr, names[constant][:5]))}"
+                f"{', ...' if len(constant) > 5 else ''} ({len(constant)} of {len(names)} columns)."
+                " Nothing is learned of them, and any change in them counts in full. Drop them if "
+                "they mean nothing.",
+                stacklevel=7,
             )
 
     def _mean_error(self, X_hat: np.ndarray, X: np.ndarray) -> float:

@@ -55,6 +55,8 @@ class MemoryAutoencoder(Autoencoder):
     temperature: Positive = 0.1
     entropy: NotNegative = 2e-4
 
+    _shaping = (*Autoencoder._shaping, "n_items")
+
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
         weights, items = self._weights(net, net.encode(x)), net.get_parameter("items")
         return self._row_error(net.decode(weights @ items), x) + self.entropy * entropy(weights)

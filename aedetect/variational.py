@@ -1,21 +1,20 @@
 """Variational autoencoder: codes are distributions, kept close to a standard normal one."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from ._detector import in_chunks
 from ._params import Count, NotNegative, Range
+from ._posterior import PosteriorTools, divergences
 from ._training import normal, per_model, seeded
-from .autoencoder import Autoencoder, Generators
+from .autoencoder import Generators
 from .networks import FLOAT32, Coder
 
 
-class VariationalAutoencoder(Autoencoder):
+class VariationalAutoencoder(PosteriorTools):
     """Autoencoder with a probabilistic code (Kingma & Welling, 2014; beta: Higgins et al., 2017).
 
     The encoder gives a normal distribution q(z|x) with mean m and variance v; the loss of a row is
@@ -40,6 +39,12 @@ class VariationalAutoencoder(Autoencoder):
     n_draws : int, default=16
         Number of those draws.
 
+    Attributes
+    ----------
+    unit_divergences_ : ndarray of shape (latent_dim_,)
+        Mean KL term of each unit over at most 1,000 training rows, in nats; a unit below 0.01 tells
+        nothing of the row, and where all are, the posterior has collapsed, which warns.
+
     See Also
     --------
     Autoencoder : The other parameters, attributes and methods.
@@ -48,7 +53,7 @@ class VariationalAutoencoder(Autoencoder):
     ----------
     Kingma & Welling, "Auto-encoding variational Bayes", 2014; Higgins et al., "beta-VAE", 2017;
     An & Cho, "Variational autoencoder based anomaly detection using reconstruction probability",
-    2015; Burda, Grosse & Salakhutdinov, "Importance weighted autoencoders", 2016.
+    2015.
 
     Examples
     --------
@@ -66,14 +71,15 @@ class VariationalAutoencoder(Autoencoder):
     score_method: Literal["reconstruction", "elbo", "reconstruction_probability"] = "reconstruction"
     n_draws: Count = 16
 
+    _shaping = (*PosteriorTools._shaping, "variance")
+
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
         mean, log_variance = self._posterior(net, x)
         z = mean + (log_variance / 2).exp() * per_model(normal, mean, generators)
-        bound = self._surprise(net, z, x) + self._weight * divergence(mean, log_variance)
+        bound = self._surprise(net, z, x) + self._weight * divergences(mean, log_variance).sum(-1)
         return bound / (~x.isnan()).sum(-1)
 
     def _posterior(self, net: Coder, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and logarithmic variance of q(z|x), each (K, n, latent_dim)."""
         mean, log_variance = net.encode(x).chunk(2, -1)
         return mean, log_variance.clamp(-12, 12)
 
@@ -81,7 +87,6 @@ class VariationalAutoencoder(Autoencoder):
         return self._posterior(net, x)[0]
 
     def _surprise(self, net: Coder, z: Tensor, x: Tensor) -> Tensor:
-        """-log p(x|z) summed over columns."""
         x_hat = net.decode(z)
         if not hasattr(net, "log_noise"):
             return self._observed_error(x_hat, x).sum(-1)
@@ -120,90 +125,5 @@ class VariationalAutoencoder(Autoencoder):
         z = mean[0] + (log_variance[0] / 2).exp() * draws  # (draws, n, latent_dim)
         surprise = torch.stack([self._surprise(self._net, one[None], x) for one in z]).mean(0)
         if self.score_method == "elbo":
-            surprise = surprise + self.beta * divergence(mean, log_variance)
+            surprise = surprise + self.beta * divergences(mean, log_variance).sum(-1)
         return surprise.double() / (~x.isnan()).sum(-1)
-
-    def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of the code's distribution.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        mean : ndarray of shape (n_samples, latent_dim_)
-            What `transform` returns.
-        deviation : ndarray of shape (n_samples, latent_dim_)
-            Narrow where the code is certain.
-        """
-
-        def both(x: Tensor) -> Tensor:
-            mean, log_variance = self._posterior(self._net, x)
-            return torch.cat([mean, (log_variance / 2).exp()], dim=-1)
-
-        X = self._validate(X)
-        result = in_chunks(lambda block: self._apply(both, self._frame.enter(block)), X)
-        mean, deviation = np.split(result, 2, axis=1)
-        return mean, deviation
-
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
-        """New rows, decoded from N(0, I).
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            How many.
-        random_state : int, RandomState or None, default=None
-            Seed of the draws.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-        """
-        check_is_fitted(self)
-        z = torch.randn((n_samples, self.latent_dim_), generator=seeded(random_state), **FLOAT32)
-        return self.inverse_transform(z.numpy().astype(np.float64))
-
-    def log_likelihood(self, X: Any, n_draws: int = 64, random_state: Any = None) -> np.ndarray:
-        """Importance-weighted lower bound of log p(x), at least the evidence lower bound.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-        n_draws : int, default=64
-            Draws from q(z|x) a row; 1 is an estimate of the evidence lower bound, and more are
-            tighter.
-        random_state : int, RandomState or None, default=None
-            Seed of the draws, which are the same for every row.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            In nats, in the network's frame; the constants of p(x|z) are left out except with
-            ``variance="learned"``.
-        """
-        check_is_fitted(self)
-        draws = torch.randn(
-            (n_draws, 1, self.latent_dim_), generator=seeded(random_state), **FLOAT32
-        )
-
-        def log_weights(x: Tensor) -> Tensor:
-            mean, log_variance = self._posterior(self._net, x)
-            weights = []
-            for e in draws:
-                z = mean + (log_variance / 2).exp() * e
-                prior = -0.5 * z.square().sum(-1)
-                proposal = -0.5 * (e.square() + log_variance).sum(-1)
-                weights.append(prior - proposal - self._surprise(self._net, z, x))
-            return torch.stack(weights).double().logsumexp(0) - math.log(n_draws)
-
-        X = self._validate(X)
-        return in_chunks(lambda block: self._apply(log_weights, self._frame.enter(block)), X)
-
-
-def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, variance) || N(0, I)), summed over the last axis."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)

@@ -5,6 +5,7 @@ import pickle
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.callback import ProgressBar, ScoringMonitor
@@ -15,7 +16,16 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from aedetect import Autoencoder, Dense, KernelAutoencoder, PCADetector, Tied
+from aedetect import (
+    Autoencoder,
+    Dense,
+    KernelAutoencoder,
+    MemoryAutoencoder,
+    PCADetector,
+    SparseAutoencoder,
+    Tied,
+    VariationalAutoencoder,
+)
 from aedetect.networks import Network
 
 
@@ -67,11 +77,45 @@ def test_warm_start_holds_out_the_same_rows_and_keeps_a_better_beginning(digits)
     assert model.fit_report_["error"] == pytest.approx(error)
 
 
-@pytest.mark.parametrize("change", [{"loss": "huber"}, {"network": (8,)}, {"latent_dim": 3}])
-def test_warm_start_refuses_another_model(change, digits):
-    model = Autoencoder(epochs=20, warm_start=True, random_state=0).fit(digits[:50])
-    with pytest.raises(ValueError, match="warm_start=True goes on with network=Dense"):
+@pytest.mark.parametrize(
+    ("model", "change", "was"),
+    [
+        (Autoencoder(), {"loss": "huber"}, "loss='squared_error'"),
+        (Autoencoder(), {"network": (8,)}, r"network=\(64, 32\)"),
+        (Autoencoder(), {"latent_dim": 3}, "latent_dim='auto'"),
+        (MemoryAutoencoder(), {"n_items": 7}, "n_items=100"),
+        (VariationalAutoencoder(), {"variance": "learned"}, "variance='fixed'"),
+    ],
+)
+def test_warm_start_refuses_another_model(model, change, was, digits):
+    model.set_params(epochs=20, warm_start=True, random_state=0).fit(digits[:50])
+    with pytest.raises(ValueError, match=f"warm_start=True goes on with {was}, which was changed"):
         model.set_params(**change).fit(digits[:50])
+
+
+def test_a_constant_column_of_a_table_is_named(rng):
+    frame = pd.DataFrame(rng.standard_normal((100, 4)), columns=list("abcd")).assign(b=3.0)
+    model = Autoencoder(epochs=30, random_state=0)
+    with pytest.warns(UserWarning, match=r"Constant in training: 'b' \(1 of 4 columns\)"):
+        model.fit(frame)
+    assert model.fit(frame.to_numpy()).fit_report_["constant_columns"] == [1]  # without a word
+
+
+def test_silent_units_are_told(digits):
+    network = Dense(hidden=(8,), code_activation="relu")
+    model = SparseAutoencoder(sparsity=100, network=network, epochs=60, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="All 8 units of the code are silent"):
+        model.fit(digits[:200])
+
+
+def test_a_collapsed_posterior_is_told(rng):
+    model = VariationalAutoencoder(beta=100, epochs=30, random_state=0)
+    with (
+        pytest.warns(UserWarning, match="The posterior has collapsed"),
+        warnings.catch_warnings(action="ignore", category=ConvergenceWarning),
+    ):
+        model.fit(rng.standard_normal((200, 5)))
+    assert model.unit_divergences_.shape == (3,)
 
 
 @pytest.mark.parametrize("epochs", [1, 2])

@@ -26,6 +26,13 @@ def test_interpolation_ends_at_the_rebuilt_rows(model, digits):
     assert steps.max() < 3 * steps.min()
 
 
+def test_interpolation_of_images_gives_images(model, digits):
+    images = digits.reshape(-1, 8, 8)
+    path = model.interpolate(images[0], images[1], n=4)
+    assert path.shape == (4, 8, 8)
+    np.testing.assert_array_equal(path.reshape(4, 64), model.interpolate(digits[0], digits[1], n=4))
+
+
 def test_middle_of_a_path_is_nearer_to_the_data_than_a_fading(model, digits):
     pairs = np.random.default_rng(0).choice(1400, (200, 2))
     halfway = np.array([model.interpolate(digits[i], digits[j], n=3)[1] for i, j in pairs])

@@ -31,12 +31,13 @@ LAYER = {
     "sparse": 5,
     "denoising": 5,
     "contractive": 5,
-    "variational": 5,
+    "_posterior": 5,
+    "variational": 6,
     "memory": 5,
-    "demo": 6,
-    "cli": 7,
-    "__main__": 8,
-    "__init__": 9,
+    "demo": 7,
+    "cli": 8,
+    "__main__": 9,
+    "__init__": 10,
 }
 
 

@@ -24,7 +24,11 @@ from aedetect import (
 )
 from aedetect._training import Flat, autograd, make_step, minimise, seeded
 
-pytestmark = pytest.mark.filterwarnings("ignore:The network did not learn")  # too few epochs
+pytestmark = [  # too few epochs
+    pytest.mark.filterwarnings("ignore:The network did not learn"),
+    pytest.mark.filterwarnings("ignore:All .* units of the code are silent"),
+    pytest.mark.filterwarnings("ignore:The posterior has collapsed"),
+]
 
 every_objective = pytest.mark.parametrize("objective", OBJECTIVES, ids=name_of)
 every_network = pytest.mark.parametrize("network", networks(64), ids=name_of)
