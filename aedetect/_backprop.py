@@ -22,31 +22,37 @@ _aten = torch.ops.aten
 
 
 class _Derivative(NamedTuple):
-    """An activation in place, and a gradient taken back through it in place."""
+    """An activation, and a gradient taken back through it in place."""
 
-    forward_: Callable[[Tensor], object]
+    forward: Callable[..., object]  # (pre-activation, out=)
     backward_: Callable[[Tensor, Tensor], object]  # (gradient, saved)
-    saves_input: bool = False  # whether `saved` is the activation's input, not its output
+    saves_input: bool = False  # whether `saved` is the pre-activation, not the output
+
+
+def _identity(h: Tensor, out: Tensor) -> None:
+    if out is not h:
+        out.copy_(h)
 
 
 _DERIVATIVES = {
-    "identity": _Derivative(lambda h: h, lambda d, _: d),
+    "identity": _Derivative(_identity, lambda d, _: d),
     "relu": _Derivative(
-        torch.relu_, lambda d, h: _aten.threshold_backward.grad_input(d, h, 0, grad_input=d)
+        lambda h, out: torch.clamp_min(h, 0, out=out),
+        lambda d, h: _aten.threshold_backward.grad_input(d, h, 0, grad_input=d),
     ),
     "tanh": _Derivative(
-        torch.tanh_, lambda d, h: _aten.tanh_backward.grad_input(d, h, grad_input=d)
+        torch.tanh, lambda d, h: _aten.tanh_backward.grad_input(d, h, grad_input=d)
     ),
     "sigmoid": _Derivative(
-        torch.sigmoid_, lambda d, h: _aten.sigmoid_backward.grad_input(d, h, grad_input=d)
+        torch.sigmoid, lambda d, h: _aten.sigmoid_backward.grad_input(d, h, grad_input=d)
     ),
     "elu": _Derivative(
-        torch.nn.functional.elu_,
+        lambda h, out: _aten.elu.out(h, out=out),
         lambda d, h: _aten.elu_backward.grad_input(d, 1, 1, 1, True, h, grad_input=d),
     ),
     "silu": _Derivative(
-        _aten.silu_.default,
-        lambda d, a: _aten.silu_backward.grad_input(d, a, grad_input=d),
+        lambda h, out: _aten.silu.out(h, out=out),
+        lambda d, h: _aten.silu_backward.grad_input(d, h, grad_input=d),
         saves_input=True,
     ),
 }
@@ -61,6 +67,7 @@ class _Layer(NamedTuple):
     weight_t: Tensor  # (K, n_out, n_in), without the bias
     inputs: Tensor  # (K, b, n_in + bias)
     inputs_t: Tensor
+    products: Tensor  # (K, b, n_out), contiguous where K > 1: bmm is slow to write elsewhere
     outputs: Tensor  # (K, b, n_out)
     saved: Tensor  # what the activation's derivative needs
     delta: Tensor  # (K, b, n_out), the gradient at the outputs
@@ -110,10 +117,8 @@ class Backprop:
         matmul = self.matmul
         torch.index_select(self.rows, 0, rows.reshape(-1), out=batch.gathered)
         for layer in batch.layers:
-            matmul(layer.inputs, layer.weight, out=layer.outputs)
-            if layer.derivative.saves_input:
-                layer.saved.copy_(layer.outputs)
-            layer.derivative.forward_(layer.outputs)
+            matmul(layer.inputs, layer.weight, out=layer.products)
+            layer.derivative.forward(layer.products, out=layer.outputs)
 
         total = self.loss.error(batch.x_hat, batch.x).sum((-1, -2))
         slope = self.loss.slope(batch.x_hat, batch.x)
@@ -129,7 +134,8 @@ class Backprop:
     def _new_batch(self, b: int) -> _Batch:
         """Allocate for batches of b rows, take all views once, and keep them."""
         widths = [self.n_features, *(affine.weight.shape[-1] for affine in self.affines)]
-        ones = [self._matrix(b, width + 1).fill_(1) for width in widths]  # [h_l, 1]
+        ones = [self._matrix(b, width + 1).fill_(1) for width in widths[:-1]]  # [h_l, 1]
+        ones.append(self._matrix(b, widths[-1]))
         inputs = [h[..., : width + self.bias] for h, width in zip(ones, widths, strict=True)]
         deltas = [self._matrix(b, width) for width in widths]
         layers = []
@@ -140,6 +146,8 @@ class Backprop:
             if self.k == 1:
                 weight, gradient = weight[0], gradient[0]
             outputs = ones[i + 1][..., : widths[i + 1]]
+            apart = derivative.saves_input or not (self.k == 1 or outputs.is_contiguous())
+            products = self._matrix(b, widths[i + 1]) if apart else outputs
             layers.append(
                 _Layer(
                     derivative=derivative,
@@ -148,8 +156,9 @@ class Backprop:
                     weight_t=weight[..., : widths[i], :].mT,
                     inputs=inputs[i],
                     inputs_t=inputs[i].mT,
+                    products=products,
                     outputs=outputs,
-                    saved=torch.empty_like(outputs) if derivative.saves_input else outputs,
+                    saved=products if derivative.saves_input else outputs,
                     delta=deltas[i + 1],
                     delta_below=deltas[i] if i else None,
                 )
