@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .corruption import SaltAndPepper as SaltAndPepper
     from .corruption import SwapNoise as SwapNoise
     from .denoising import DenoisingAutoencoder as DenoisingAutoencoder
+    from .ensemble import AutoencoderEnsemble as AutoencoderEnsemble
     from .kernel import KernelAutoencoder as KernelAutoencoder
     from .memory import MemoryAutoencoder as MemoryAutoencoder
     from .networks import Dense as Dense
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 # Loaded on first use, so that `import aedetect` costs nothing and the command line answers at once.
 _HOMES = {
     "Autoencoder": "autoencoder",
+    "AutoencoderEnsemble": "ensemble",
     "ContractiveAutoencoder": "contractive",
     "Conv1d": "convolution",
     "Conv2d": "convolution",

@@ -115,9 +115,7 @@ class Detector(
 
     contamination: Contamination = "auto"
 
-    _block_size: ClassVar[int | None] = (
-        None  # rows of a block, where a multiple of 32 is not enough
-    )
+    _block_size: ClassVar[int | None] = None  # rows, where a multiple of 32 is not enough
     _min_features: ClassVar[int] = 2  # of one column nothing is left to compress
 
     @abstractmethod
@@ -167,17 +165,24 @@ class Detector(
 
     @with_callbacks
     def _fit_with_callbacks(self, X: Any, y: Any) -> Self:
-        self._check_params()
-        X = self._validate(X, reset=True)
+        X = self._prepared(X)
         self._fit(X, y)
+        self._set_threshold(X)
+        return self
+
+    def _prepared(self, X: Any) -> np.ndarray:
+        """Check parameters and training rows."""
+        self._check_params()
+        return self._validate(X, reset=True)
+
+    def _set_threshold(self, X: np.ndarray) -> None:
         scores = self._score(X)
         if not np.isfinite(scores).all():
             raise ValueError(
                 f"{(~np.isfinite(scores)).sum()} training rows have no finite score; X holds "
-                f"values up to {np.abs(X).max():.3g}, scale it (StandardScaler)."
+                f"values up to {np.nanmax(np.abs(X)):.3g}, scale it (StandardScaler)."
             )
         self.offset_ = find_threshold(scores, self.contamination)
-        return self
 
     @contextmanager
     def _one_task(self, X: np.ndarray, y: Any) -> Iterator[None]:

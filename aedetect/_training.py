@@ -3,6 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,23 +36,33 @@ class Flat:
     values, gradient : Tensor of shape (K * n_parameters,)
     sizes : tuple of int
         Length of each parameter's part of the buffers; a part holds K rows, one a model.
+    n_models : int
+        K.
     """
 
     values: Tensor
     gradient: Tensor
     sizes: tuple[int, ...]
+    n_models: int
 
     @classmethod
     def of(cls, net: nn.Module) -> "Flat":
         """Move the parameters of `net`, each (K, ...), into one buffer and leave views of it."""
         parameters = list(net.parameters())
         values = torch.cat([p.detach().reshape(-1) for p in parameters])
-        flat = cls(values, torch.zeros_like(values), tuple(p.numel() for p in parameters))
+        sizes = tuple(p.numel() for p in parameters)
+        flat = cls(values, torch.zeros_like(values), sizes, len(parameters[0]))
         for p, value, gradient in zip(
             parameters, values.split(flat.sizes), flat.gradient.split(flat.sizes), strict=True
         ):
             p.data, p.grad = value.view(p.shape), gradient.view(p.shape)
         return flat
+
+    def parts(self, buffer: Tensor, models: slice) -> list[Tensor]:
+        """Views of a buffer laid out as these, of some models; the whole of it for all."""
+        if models == slice(0, self.n_models):
+            return [buffer.detach()]
+        return [part.view(self.n_models, -1)[models].view(-1) for part in buffer.split(self.sizes)]
 
     def copy_models(self, source: Tensor, target: Tensor, which: Tensor) -> None:
         """Copy the models marked in the mask `which` (K,) between buffers laid out as these."""
@@ -64,42 +77,61 @@ class _FlatAdam:
     at these sizes costs several times the arithmetic.
     """
 
-    def __init__(self, flat: Flat, *, lr: float, weight_decay: float, decoupled: bool) -> None:
+    def __init__(self, flat: Flat, groups: list[dict[str, Any]], *, decoupled: bool) -> None:
         self.kernel: Callable[..., None] = torch._fused_adamw_ if decoupled else torch._fused_adam_
         self.count = torch.zeros((), device=flat.values.device, dtype=torch.float32)
-        moments = (torch.zeros_like(flat.values) for _ in range(2))
-        self.buffers = [[flat.values], [flat.gradient], *([m] for m in moments), [], [self.count]]
-        self.lr, self.weight_decay = lr, weight_decay
+        moments = [torch.zeros_like(flat.values) for _ in range(2)]
+        self.groups = []
+        for group in groups:
+            buffers = [
+                flat.parts(buffer, group["models"])
+                for buffer in (flat.values, flat.gradient, *moments)
+            ]
+            counts = [self.count] * len(buffers[0])
+            self.groups.append(([*buffers, [], counts], group["lr"], group["weight_decay"]))
 
     def step(self) -> None:
         self.count.add_(1)
-        self.kernel(
-            *self.buffers,
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            beta1=0.9,
-            beta2=0.999,
-            eps=1e-8,
-            amsgrad=False,
-            maximize=False,
-        )
+        for buffers, lr, weight_decay in self.groups:
+            self.kernel(
+                *buffers,
+                lr=lr,
+                weight_decay=weight_decay,
+                beta1=0.9,
+                beta2=0.999,
+                eps=1e-8,
+                amsgrad=False,
+                maximize=False,
+            )
 
 
 def make_step(
-    name: str, flat: Flat, *, learning_rate: float, weight_decay: float
+    name: str, flat: Flat, *, learning_rate: Sequence[float], weight_decay: Sequence[float]
 ) -> Callable[[], object]:
-    """Return the function that moves ``flat.values`` against ``flat.gradient`` once."""
-    options = {"lr": learning_rate, "weight_decay": weight_decay}
+    """Return the function that moves ``flat.values`` against ``flat.gradient`` once.
+
+    Learning rates and decays are one a model; neighbours with equal ones are moved together.
+    """
+    groups: list[dict[str, Any]] = []
+    settings = zip(learning_rate, weight_decay, strict=True)
+    for (lr, decay), run in groupby(enumerate(settings), key=itemgetter(1)):
+        which = [k for k, _ in run]
+        models = slice(which[0], which[-1] + 1)
+        groups.append({"models": models, "lr": lr, "weight_decay": decay})
     if name in ("adam", "adamw") and hasattr(torch, f"_fused_{name}_"):
-        return _FlatAdam(flat, decoupled=name == "adamw", **options).step
-    flat.values.grad = flat.gradient
+        return _FlatAdam(flat, groups, decoupled=name == "adamw").step
     optimizers: dict[str, Callable[..., torch.optim.Optimizer]] = {
         "adam": torch.optim.Adam,
         "adamw": torch.optim.AdamW,
         "rmsprop": torch.optim.RMSprop,
-        "sgd": lambda p, **kw: torch.optim.SGD(p, momentum=0.9, nesterov=True, **kw),
+        "sgd": lambda p: torch.optim.SGD(p, momentum=0.9, nesterov=True),
     }
-    return optimizers[name]([flat.values], **options).step
+    for group in groups:
+        group["params"] = flat.parts(flat.values, group["models"])
+        gradients = flat.parts(flat.gradient, group.pop("models"))
+        for values, gradient in zip(group["params"], gradients, strict=True):
+            values.grad = gradient
+    return optimizers[name](groups).step
 
 
 def autograd(rowwise_loss: Callable[[Tensor], Tensor], flat: Flat, X: Tensor) -> "Gradient":
@@ -125,13 +157,17 @@ def autograd(rowwise_loss: Callable[[Tensor], Tensor], flat: Flat, X: Tensor) ->
     return gradient
 
 
+RandomFunction = Callable[[Tensor, torch.Generator], Tensor]
+
+
 def per_model(
-    function: Callable[[Tensor, torch.Generator], Tensor],
+    function: RandomFunction | Sequence[RandomFunction],
     x: Tensor,
     generators: Sequence[torch.Generator],
 ) -> Tensor:
-    """Apply a random function to each model's part of `x` (K, ...), each with its own generator."""
-    return torch.stack([function(*pair) for pair in zip(x, generators, strict=True)])
+    """Apply random functions, one or K, to the parts of `x` (K, ...), each with its generator."""
+    functions = function if isinstance(function, Sequence) else [function] * len(x)
+    return torch.stack([f(*part) for f, *part in zip(functions, x, generators, strict=True)])
 
 
 def normal(x: Tensor, generator: torch.Generator) -> Tensor:
@@ -173,12 +209,7 @@ def minimise(
     Yields
     ------
     Tensor of shape (K,)
-        Mean loss over the epoch.
-
-    Raises
-    ------
-    FloatingPointError
-        If a loss is no longer finite.
+        Mean loss over the epoch; where it is not finite, that model is lost, but no other.
     """
     n = rows.shape[1]
     while True:
@@ -189,13 +220,11 @@ def minimise(
             for batch in order.split(batch_size, dim=1):
                 total += gradient(batch)
                 step()
-        if not total.isfinite().all():
-            raise FloatingPointError(f"a mean loss is {total[~total.isfinite()][0]:g}")
         yield total / n
 
 
 class EarlyStopping:
-    """Keep each model's best weights on held-out rows; be done when none has improved lately.
+    """Keep each model's best weights on held-out rows.
 
     Parameters
     ----------
@@ -205,12 +234,12 @@ class EarlyStopping:
         Returns the mean loss (K,) on each model's held-out rows.
     patience : int
         Epochs without an improvement of more than `tol` after which a model is done.
-    tol : float
+    tol : Tensor of shape (K,)
         Smallest improvement that counts.
     """
 
     def __init__(
-        self, flat: Flat, held_out_loss: Callable[[], Tensor], *, patience: int, tol: float
+        self, flat: Flat, held_out_loss: Callable[[], Tensor], *, patience: int, tol: Tensor
     ) -> None:
         self.flat, self.held_out_loss, self.patience, self.tol = flat, held_out_loss, patience, tol
         self.best = flat.values.clone()
@@ -219,8 +248,6 @@ class EarlyStopping:
     def update(self) -> Tensor:
         """Measure after an epoch; return the held-out losses (K,)."""
         loss = self.held_out_loss().detach()
-        if not loss.isfinite().all():
-            raise FloatingPointError(f"a held-out loss is {loss[~loss.isfinite()][0]:g}")
         if self.lowest is None:
             self.lowest = torch.full_like(loss, torch.inf)
             self.stale = torch.zeros_like(loss)
@@ -231,9 +258,9 @@ class EarlyStopping:
         return loss
 
     @property
-    def done(self) -> bool:
-        """Whether no model can improve any more."""
-        return bool((self.stale >= self.patience).all())
+    def improving(self) -> Tensor:
+        """Which models (K,) may still improve."""
+        return self.stale < self.patience
 
     def restore(self) -> None:
         """Put the best weights back."""

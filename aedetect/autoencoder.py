@@ -1,7 +1,7 @@
 """Autoencoder: rebuild a row from a narrow code, and distrust rows that come back wrong."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -10,15 +10,15 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from ._backprop import Backprop, serves
 from ._detector import default_latent_dim, find_threshold, in_chunks
 from ._frame import Frame
 from ._latent import LatentTools
 from ._linear import column_means, filled, principal_axes
 from ._params import Count, NotNegative, Positive, Range
-from ._training import EarlyStopping, Flat, Gradient, autograd, make_step, minimise, seeded
+from ._stack import train_stack
+from ._training import seeded
 from .losses import LOSSES, Loss
-from .networks import Coder, Layered, Network, as_network
+from .networks import Coder, Network, as_network
 
 Generators = Sequence[torch.Generator]
 
@@ -166,6 +166,10 @@ class Autoencoder(LatentTools):
     warm_start: bool = False
 
     _shaping: ClassVar[tuple[str, ...]] = ("network", "loss", "latent_dim")  # warm starts keep them
+    _per_model: ClassVar[
+        tuple[str, ...]
+    ] = ()  # parameters that `_loss` takes as (K, 1) tensors too
+    _complete: ClassVar[bool] = False  # whether training rows are known to have no gaps
 
     # What a variant overrides ----------------------------------------------------------------
 
@@ -202,40 +206,58 @@ class Autoencoder(LatentTools):
 
     def _row_error(self, x_hat: Tensor, x: Tensor) -> Tensor:
         """Mean error over the observed columns."""
-        return self._observed_error(x_hat, x).sum(-1) / (~x.isnan()).sum(-1)
+        return self._observed_error(x_hat, x).sum(-1) / self._n_observed(x)
 
     def _observed_error(self, x_hat: Tensor, x: Tensor) -> Tensor:
         """Error of each value, 0 with a gradient of 0 where `x` is missing."""
+        if self._complete:
+            return self._criterion.error(x_hat, x)
         observed = ~x.isnan()
         return self._criterion.error(x_hat, torch.where(observed, x, x_hat.detach())) * observed
 
+    def _n_observed(self, x: Tensor) -> Tensor | int:
+        return x.shape[-1] if self._complete else (~x.isnan()).sum(-1)
+
     def _fit(self, X: np.ndarray, y: Any) -> None:
+        now: dict[str, Any] = {"estimator": self, "X": X, "y": y}
+        context = self._init_callback_context(max_subtasks=self.epochs)
+        context.call_on_fit_task_begin(**now)
+
+        def with_callbacks(epoch: Callable[[], None], net: Coder) -> bool:
+            task = context.subcontext("epoch").call_on_fit_task_begin(**now)
+            epoch()
+            return bool(
+                task.call_on_fit_task_end(
+                    **now, reconstruction_attributes=lambda: self._so_far(net, X)
+                )
+            )
+
+        (failure,) = train_stack([self], [X], with_callbacks)
+        if failure:
+            raise ValueError(self._diverged(failure))
+        context.call_on_fit_task_end(**now)
+
+    def _diverged(self, failure: str) -> str:
+        return (
+            f"Training diverged after {len(self.loss_curve_)} epochs: {failure}. Lower "
+            f"learning_rate={self.learning_rate}, or look for extreme values in X."
+        )
+
+    def _begin(self, X: np.ndarray) -> tuple[torch.Generator, Tensor, Tensor]:
+        """Return the source of chance, the rows to learn from and the rows to hold out."""
         generator = seeded(self.random_state)
         order = torch.randperm(len(X), generator=generator, device="cpu")
         n_held_out = int(np.ceil(self.validation_fraction * len(X))) if self.early_stopping else 0
-        held_out, kept = order[:n_held_out], order[n_held_out:]
-        net = self._restored() if self._goes_on else self._new(X, generator)
-        try:
-            self._train(net, X, y, kept, held_out, generator)
-        except FloatingPointError as error:
-            raise ValueError(
-                f"Training diverged after {len(self.loss_curve_)} epochs: {error}. Lower "
-                f"learning_rate={self.learning_rate}, or look for extreme values in X."
-            ) from error
-        self.n_iter_ = len(self.loss_curve_)
-        self.compression_ratio_ = self.latent_dim_ / X.shape[1]
-        self.n_parameters_ = sum(p.numel() for p in net.parameters())
-        self._keep(net)
-        some = X[kept[:REPORT_ROWS].numpy()]
-        self._describe_codes(some)
-        self._after_training(X)
-        if n_held_out >= REPORT_AT_LEAST:
-            self._did_it_learn(some, X[held_out[:REPORT_ROWS].numpy()], "held-out")
-        else:
-            self._did_it_learn(some, some, "training")
+        if not self._goes_on:
+            self._start(X)
+            self._warn_if_identity(X.shape[1])
+        for curve in ("loss_curve_", "validation_loss_curve_"):  # copies: a failed fit is undone
+            setattr(self, curve, list(getattr(self, curve)))
+        self._epochs_done = len(self.loss_curve_)
+        return generator, order[n_held_out:], order[:n_held_out]
 
-    def _new(self, X: np.ndarray, generator: torch.Generator) -> Coder:
-        """Start afresh: the frame of the data, the width of the code, initial weights."""
+    def _start(self, X: np.ndarray) -> None:
+        """Start afresh: the frame of the data, the width of the code."""
         self.__dict__.pop("weights_", None)  # of an earlier fit
         self._shape = {name: repr(getattr(self, name)) for name in self._shaping}
         self.network_, self.loss_ = clone(as_network(self.network)), self.loss
@@ -253,10 +275,7 @@ class Autoencoder(LatentTools):
             frame = Frame.identity(d)
         self.mean_, self.scale_, self.column_means_ = frame.mean, frame.scale, column_means(X)
         self.latent_dim_ = default_latent_dim(d) if self.latent_dim == "auto" else self.latent_dim
-        self._warn_if_identity(d)
-        self.loss_curve_: list[float] = []
-        self.validation_loss_curve_: list[float] = []
-        return self._built([generator])
+        self.__dict__.update(loss_curve_=[], validation_loss_curve_=[])
 
     @property
     def _goes_on(self) -> bool:
@@ -271,102 +290,53 @@ class Autoencoder(LatentTools):
             )
         return True
 
-    def _train(
-        self,
-        net: Coder,
-        X: np.ndarray,
-        y: Any,
-        kept: Tensor,
-        held_out: Tensor,
-        generator: torch.Generator,
-    ) -> None:
-        """Run the epochs, with callbacks and early stopping around each."""
-        device = self._device()
-        flat, rows = Flat.of(net.to(device)), self._network_rows(X).to(device)
-        validation = rows[held_out, :-1][None]
-        epochs = self._epochs(net, flat, rows, kept, generator)
-        early_stopping = EarlyStopping(
-            flat,
-            torch.no_grad()(lambda: self._loss(net, validation, [generator]).mean(-1)),
-            patience=self.n_iter_no_change,
-            tol=self.tol * self._mean_row_loss(rows),
-        )
-        if len(held_out) and self.loss_curve_:  # what a warm start begins with may be the best
-            early_stopping.update()
-        self.loss_curve_ = list(self.loss_curve_)  # so that a failed fit can be undone
-        self.validation_loss_curve_ = list(self.validation_loss_curve_)
-        now: dict[str, Any] = {"estimator": self, "X": X, "y": y}
-        context = self._init_callback_context(max_subtasks=self.epochs)
-        context.call_on_fit_task_begin(**now)
-        for _ in range(self.epochs):
-            epoch = context.subcontext("epoch").call_on_fit_task_begin(**now)
-            self.loss_curve_.append(float(next(epochs)) * self._unit)
-            if len(held_out):
-                self.validation_loss_curve_.append(float(early_stopping.update()) * self._unit)
-            stop = epoch.call_on_fit_task_end(
-                **now, reconstruction_attributes=lambda: self._so_far(net, X)
-            )
-            if stop or (len(held_out) and early_stopping.done):
-                break
-        if len(held_out):
-            early_stopping.restore()
-        if not flat.values.isfinite().all():
-            raise FloatingPointError("the last step left weights that are not finite")
-        context.call_on_fit_task_end(**now)
+    def _finish(self, X: np.ndarray, kept: Tensor, held_out: Tensor) -> None:
+        """Set what follows from the trained weights."""
+        self._net = self._restored()
+        self.n_iter_ = len(self.loss_curve_)
+        self.compression_ratio_ = self.latent_dim_ / X.shape[1]
+        self.n_parameters_ = sum(weight.size for weight in self.weights_.values())
+        some = X[kept[:REPORT_ROWS].numpy()]
+        self._describe_codes(some)
+        self._after_training(X)
+        if len(held_out) >= REPORT_AT_LEAST:
+            self._did_it_learn(some, X[held_out[:REPORT_ROWS].numpy()], "held-out")
+        else:
+            self._did_it_learn(some, some, "training")
 
-    def _mean_row_loss(self, rows: Tensor) -> float:
+    def _mean_row_loss(self, X: np.ndarray) -> float:
         """Loss of answering with the column means, in the network's frame."""
-        x = rows[:REPORT_ROWS, : len(self.mean_)]
+        x = torch.from_numpy(self._frame.enter(X[:REPORT_ROWS]))
         return float(self._criterion.error(x.nanmean(0).expand_as(x), x).nanmean())
 
-    def _epochs(
-        self, net: Coder, flat: Flat, rows: Tensor, kept: Tensor, generator: torch.Generator
-    ) -> Iterator[Tensor]:
-        """Set the loop up; each item taken from it is an epoch's mean loss."""
-        return minimise(
-            self._gradient(net, flat, rows, [generator]),
-            make_step(
-                self.optimizer,
-                flat,
-                learning_rate=self.learning_rate,
-                weight_decay=self.weight_decay,
-            ),
-            kept[None].to(rows.device),
-            generators=[generator],
-            batch_size=self._batch_size(len(kept)),
-        )
-
-    def _gradient(self, net: Coder, flat: Flat, rows: Tensor, generators: Generators) -> Gradient:
-        """Backpropagation written out where it serves, else automatic differentiation."""
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the loss is the reconstruction error and nothing else."""
         hooks = ("_loss", "_codes", "_rebuild", "_row_error")
-        plain = all(getattr(type(self), name) is getattr(Autoencoder, name) for name in hooks)
-        gaps = bool(rows.isnan().any())
-        if plain and not gaps and isinstance(net, Layered) and serves(net):
-            return Backprop(net, self._criterion, rows)
-        return autograd(lambda x: self._loss(net, x, generators), flat, rows[:, :-1])
+        return all(getattr(type(self), name) is getattr(Autoencoder, name) for name in hooks)
 
     def _so_far(self, net: Coder, X: np.ndarray) -> dict[str, Any]:
         """Fitted attributes as if training stopped here, for callbacks that score."""
         snapshot = object.__new__(type(self))
         snapshot.__dict__.update(vars(self))
-        snapshot._keep(net)
+        snapshot.weights_ = {
+            name: p[0].detach().cpu().numpy().copy() for name, p in net.named_parameters()
+        }
+        snapshot._net = snapshot._restored()
         return {
             "weights_": snapshot.weights_,
             "_net": snapshot._net,
             "offset_": find_threshold(snapshot._score(X), self.contamination),
         }
 
-    def _keep(self, net: Coder) -> None:
-        """Store the parameters as plain arrays, and a network on the CPU that uses them."""
-        self.weights_ = {
-            name: p[0].detach().cpu().numpy().copy() for name, p in net.named_parameters()
-        }
-        self._net = self._restored()
-
     def _built(self, generators: Generators) -> Coder:
-        net = self._build(len(self.mean_), self.latent_dim_, generators)
-        net.column_means = torch.from_numpy(self._frame.enter(self.column_means_))
+        net = self._build(self.n_features_in_, self.latent_dim_, generators)
+        net.column_means = self._built_means()[None]
         return net
+
+    def _built_means(self) -> Tensor:
+        """What stands in for missing values, (1, n_features) in the network's frame."""
+        return torch.from_numpy(self._frame.enter(self.column_means_[None]))
 
     def _restored(self) -> Coder:
         """The network that `weights_` describes."""

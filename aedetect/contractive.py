@@ -49,6 +49,8 @@ class ContractiveAutoencoder(Autoencoder):
     contraction: NotNegative = 0.01
     jacobian: Literal["exact", "hutchinson"] = "exact"
 
+    _per_model = ("contraction",)
+
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
         with torch.enable_grad():  # the penalty is a derivative, on held-out rows too
             x = x.detach().requires_grad_()

@@ -1,7 +1,7 @@
 """Denoising autoencoder: rebuild the clean row from a corrupted one."""
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -56,6 +56,9 @@ class DenoisingAutoencoder(Autoencoder):
     corruption: Corruption | Callable[..., Any] | None = None
     sparsity: NotNegative = 0.0
 
+    _per_model = ("corruption", "sparsity")
+    _corrupted: ClassVar[Any] = None
+
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
         clean, corrupted = self._pair(net, x, generators)
         z = net.encode(corrupted)
@@ -63,13 +66,14 @@ class DenoisingAutoencoder(Autoencoder):
 
     def _pair(self, net: Coder, x: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
         """Clean and corrupted rows, in the network's frame."""
-        if x.shape[-1] == 2 * len(self.mean_):  # the corrupted rows came with the clean ones
+        if x.shape[-1] == 2 * self.n_features_in_:  # the corrupted rows came with the clean ones
             clean, corrupted = x.chunk(2, -1)
             return clean, corrupted
-        corrupt = GaussianNoise() if self.corruption is None else self.corruption
-        mean = torch.from_numpy(self.mean_).to(x)
-        spoiled = per_model(corrupt, net.fill(x) * self.scale_ + mean, generators)
-        return x, (spoiled - mean) / self.scale_
+        given: Any = self.corruption  # a list where models of a stack differ
+        corrupt = [_or_noise(one) for one in given] if isinstance(given, list) else _or_noise(given)
+        mean, scale = (torch.as_tensor(unit).to(x) for unit in (self.mean_, self.scale_))
+        spoiled = per_model(corrupt, net.fill(x) * scale + mean, generators)
+        return x, (spoiled - mean) / scale
 
     def fit(self, X: Any, y: Any = None, *, X_corrupted: Any = None) -> Self:
         """Learn to undo a corruption.
@@ -87,11 +91,11 @@ class DenoisingAutoencoder(Autoencoder):
         -------
         self
         """
-        self._corrupted = X_corrupted
+        self.__dict__["_corrupted"] = X_corrupted  # for the time of this call
         try:
             return super().fit(X, y)
         finally:
-            del self._corrupted
+            self.__dict__.pop("_corrupted")
 
     def _network_rows(self, X: np.ndarray) -> Tensor:
         rows = super()._network_rows(X)
@@ -134,3 +138,7 @@ class DenoisingAutoencoder(Autoencoder):
             density.
         """
         return self.reconstruct(X) - np.asarray(X)
+
+
+def _or_noise(corruption: Callable[..., Any] | None) -> Callable[..., Any]:
+    return GaussianNoise() if corruption is None else corruption

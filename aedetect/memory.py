@@ -56,6 +56,7 @@ class MemoryAutoencoder(Autoencoder):
     entropy: NotNegative = 2e-4
 
     _shaping = (*Autoencoder._shaping, "n_items")
+    _per_model = ("entropy",)
 
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
         weights, items = self._weights(net, net.encode(x)), net.get_parameter("items")

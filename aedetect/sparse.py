@@ -67,6 +67,8 @@ class SparseAutoencoder(Autoencoder):
     target_activation: Annotated[float, Range(0.001, 0.999)] = 0.05
     layers: Literal["code", "hidden"] = "code"
 
+    _per_model = ("sparsity",)
+
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
         activations = self._penalised(net, x)
         error = self._row_error(net.decode(activations[-1]), x)

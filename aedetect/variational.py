@@ -72,12 +72,13 @@ class VariationalAutoencoder(PosteriorTools):
     n_draws: Count = 16
 
     _shaping = (*PosteriorTools._shaping, "variance")
+    _per_model = ("beta",)
 
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
         mean, log_variance = self._posterior(net, x)
         z = mean + (log_variance / 2).exp() * per_model(normal, mean, generators)
         bound = self._surprise(net, z, x) + self._weight * divergences(mean, log_variance).sum(-1)
-        return bound / (~x.isnan()).sum(-1)
+        return bound / self._n_observed(x)
 
     def _posterior(self, net: Coder, x: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_variance = net.encode(x).chunk(2, -1)
@@ -100,7 +101,7 @@ class VariationalAutoencoder(PosteriorTools):
         """Weight of the KL term in the current epoch; held-out rows get the full weight."""
         if not torch.is_grad_enabled():
             return self.beta
-        return self.beta * min(1.0, (len(self.loss_curve_) + 1) / max(self.warmup, 1))
+        return self.beta * min(1.0, (self._epochs_done + 1) / max(self.warmup, 1))
 
     def _build(self, n_features: int, latent_dim: int, generators: Generators) -> Coder:
         net = self.network_.build(n_features, latent_dim, generators, heads=2)

@@ -2,6 +2,7 @@
 
 from aedetect import (
     Autoencoder,
+    AutoencoderEnsemble,
     ContractiveAutoencoder,
     Conv1d,
     Conv2d,
@@ -37,6 +38,13 @@ ESTIMATORS = [
     VariationalAutoencoder(**QUICK),
     VariationalAutoencoder(variance="learned", score_method="elbo", **QUICK),
     MemoryAutoencoder(**QUICK),
+    AutoencoderEnsemble(estimator=Autoencoder(**QUICK), n_estimators=3),
+    AutoencoderEnsemble(
+        estimator=(Autoencoder(**QUICK), DenoisingAutoencoder(**QUICK)),
+        n_estimators=3,
+        bootstrap=True,
+        aggregation="median",
+    ),
 ]
 
 # Each objective in the variants that train differently.

@@ -103,7 +103,9 @@ def test_a_constant_column_of_a_table_is_named(rng):
 
 def test_silent_units_are_told(digits):
     network = Dense(hidden=(8,), code_activation="relu")
-    model = SparseAutoencoder(sparsity=100, network=network, epochs=60, random_state=0)
+    model = SparseAutoencoder(
+        sparsity=100, network=network, epochs=60, learning_rate=0.01, random_state=0
+    )
     with pytest.warns(ConvergenceWarning, match="All 8 units of the code are silent"):
         model.fit(digits[:200])
 

@@ -74,7 +74,9 @@ def test_stacked_models_equal_models_alone(objective, network, digits):
         generators = [seeded(seed) for seed in seeds]
         net = template._build(64, 4, generators)
         flat = Flat.of(net)
-        step = make_step("adam", flat, learning_rate=1e-3, weight_decay=0)
+        step = make_step(
+            "adam", flat, learning_rate=[1e-3] * len(seeds), weight_decay=[0] * len(seeds)
+        )
         gradient = autograd(lambda x: template._loss(net, x, generators), flat, X)
         rows = torch.arange(60).expand(len(seeds), 60)
         loop = minimise(gradient, step, rows, generators=generators, batch_size=16)

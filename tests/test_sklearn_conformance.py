@@ -7,7 +7,6 @@ from estimators import ESTIMATORS, name_of
 from sklearn.utils import estimator_checks as checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-
 # Those checks learn from noise, of which a code rightly tells nothing.
 pytestmark = pytest.mark.filterwarnings("ignore:The posterior has collapsed")
 

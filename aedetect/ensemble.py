@@ -1,0 +1,181 @@
+"""Ensemble: K autoencoders trained as one stack, whose errors are combined."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from sklearn.base import clone
+
+from ._detector import Detector
+from ._linear import column_means
+from ._params import Count, Range
+from ._stack import fit_all
+from ._training import seeded
+from .autoencoder import Autoencoder
+
+STACK_BYTES = 16 * 2**20  # beyond the processor's cache a larger stack is no faster
+
+
+class AutoencoderEnsemble(Detector):
+    """Score rows by what several autoencoders think of them.
+
+    The members differ in their seeds and, if wanted, in their rows and columns. They are trained
+    as one stack of networks, several times faster than one after another, and each ends as if it
+    had been trained alone, with its own best epoch under early stopping.
+
+    Parameters
+    ----------
+    estimator : Autoencoder or tuple of them, default=None
+        What to make members of; of several, member k follows ``estimator[k % len(estimator)]``, so
+        that widths or objectives may differ. None is a plain `Autoencoder`. Its random state is
+        not used.
+    n_estimators : int, default=8
+        Number of members.
+    bootstrap : bool, default=False
+        Give each member its own rows, as many as there are, drawn with replacement (Breiman, 1996).
+    max_features : int or float, default=1.0
+        Columns a member sees, drawn for each: a number, or a share (Ho, 1998).
+    aggregation : {"mean", "median", "rank", "log_mean"}, default="mean"
+        How errors become one: their mean, their median, the mean share of training rows with a
+        smaller error (which is 1 for all rows beyond the worst of them), or the mean logarithm.
+    max_stack_bytes : int, default=16777216
+        Memory for parameters and activations of one stack; more members train in several.
+    contamination : float or "auto", default="auto"
+        Share of training rows, from 0 to 0.5, that the threshold puts outside.
+    random_state : int, RandomState or None, default=None
+        Seed of the members' seeds, rows and columns.
+
+    Attributes
+    ----------
+    estimators_ : list of Autoencoder
+        Fitted members.
+    features_ : list of ndarray of int
+        Columns that each sees.
+    training_errors_ : list of ndarray of shape (n_samples,)
+        Sorted errors of the training rows, one array a member, with ``aggregation="rank"``.
+    mean_ : ndarray of shape (n_features,)
+        Column means, which rebuild columns that no member sees.
+    offset_ : float
+        Threshold on the score.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+        Only where `X` had column names.
+
+    See Also
+    --------
+    aedetect.model_selection.StackedGridSearchCV : Searches parameters with the same speed.
+
+    References
+    ----------
+    Chen, Sathe, Aggarwal & Turaga, "Outlier detection with autoencoder ensembles", 2017.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from aedetect import Autoencoder, AutoencoderEnsemble
+    >>> X = load_digits().data
+    >>> members = Autoencoder(latent_dim=8, epochs=10)
+    >>> ensemble = AutoencoderEnsemble(
+    ...     estimator=members, n_estimators=4, random_state=0
+    ... ).fit(X)
+    >>> ensemble.transform(X).shape
+    (1797, 32)
+    """
+
+    estimator: Autoencoder | tuple[Autoencoder, ...] | None = None
+    n_estimators: Count = 8
+    bootstrap: bool = False
+    max_features: Count | Annotated[float, Range(0, 1, above_low=True)] = 1.0
+    aggregation: Literal["mean", "median", "rank", "log_mean"] = "mean"
+    max_stack_bytes: Count = STACK_BYTES
+    random_state: int | np.random.RandomState | None = None
+
+    def _fit(self, X: np.ndarray, y: Any) -> None:
+        with self._one_task(X, y):
+            self.mean_ = column_means(X)
+            generator = seeded(self.random_state)
+            rng = np.random.default_rng(generator.initial_seed())
+            self.estimators_ = [self._member(k, rng) for k in range(self.n_estimators)]
+            self.features_ = [self._some_columns(X.shape[1], rng) for _ in self.estimators_]
+            data = [self._rows_of(X, columns, rng) for columns in self.features_]
+            failures = fit_all(self.estimators_, data, self.max_stack_bytes)
+            for k, failure in enumerate(failures):
+                if failure:
+                    raise ValueError(f"Member {k}: {self.estimators_[k]._diverged(failure)}")
+            if self.aggregation == "rank":
+                errors = self._in_chunks(self._members_errors, X)
+                self.training_errors_ = list(np.sort(errors, axis=0).T)
+
+    def _member(self, k: int, rng: np.random.Generator) -> Autoencoder:
+        given = Autoencoder() if self.estimator is None else self.estimator
+        template = given[k % len(given)] if isinstance(given, Sequence) else given
+        return clone(template).set_params(random_state=int(rng.integers(2**31)), warm_start=False)
+
+    def _some_columns(self, d: int, rng: np.random.Generator) -> np.ndarray:
+        wanted = self.max_features
+        n = wanted if isinstance(wanted, int) else max(2, round(wanted * d))
+        if n > d:
+            raise ValueError(f"max_features={wanted} is more than the {d} columns of X.")
+        return np.arange(d) if n == d else np.sort(rng.choice(d, n, replace=False))
+
+    def _rows_of(self, X: np.ndarray, columns: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """What a member learns from; `X` itself where it is all of it, so that it is kept once."""
+        if self.bootstrap:
+            X = X[rng.integers(len(X), size=len(X))]
+        return X if len(columns) == X.shape[1] else np.ascontiguousarray(X[:, columns])
+
+    def _members(self, X: np.ndarray, method: str) -> list[np.ndarray]:
+        """Results of the members, each on its columns of the rows."""
+        return [
+            getattr(member, method)(np.ascontiguousarray(X[:, columns]))
+            for member, columns in zip(self.estimators_, self.features_, strict=True)
+        ]
+
+    def _members_errors(self, X: np.ndarray) -> np.ndarray:
+        """Errors (n, K)."""
+        return np.stack(self._members(X, "_row_errors"), axis=1)
+
+    def _row_errors(self, X: np.ndarray) -> np.ndarray:
+        errors = self._members_errors(X)
+        if self.aggregation == "rank":
+            ranks = [
+                np.searchsorted(known, error, side="right") / len(known)
+                for known, error in zip(self.training_errors_, errors.T, strict=True)
+            ]
+            return np.mean(ranks, axis=0)
+        combine: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+            "mean": lambda e: e.mean(axis=1),
+            "median": lambda e: np.median(e, axis=1),
+            "log_mean": lambda e: np.log(np.maximum(e, np.finfo(float).tiny)).mean(axis=1),
+        }
+        return combine[self.aggregation](errors)
+
+    def _encode(self, X: np.ndarray) -> np.ndarray:
+        return np.concatenate(self._members(X, "_encode"), axis=1)
+
+    def _decode(self, Z: np.ndarray) -> np.ndarray:
+        ends = np.cumsum([member.latent_dim_ for member in self.estimators_])
+        codes = np.split(Z, ends[:-1], axis=1)
+        pairs = zip(self.estimators_, codes, strict=True)
+        rows = self._mean_over_members([member._decode(z) for member, z in pairs])
+        unseen = np.setdiff1d(np.arange(self.n_features_in_), np.concatenate(self.features_))
+        rows[:, unseen] = self.mean_[unseen]
+        return rows
+
+    def _feature_errors(self, X: np.ndarray) -> np.ndarray:
+        errors = self._mean_over_members(self._members(X, "_feature_errors"))
+        errors[np.isnan(X)] = np.nan
+        return errors
+
+    def _mean_over_members(self, parts: list[np.ndarray]) -> np.ndarray:
+        """Mean of what the members say of each column; 0 where none sees it."""
+        total = np.zeros((len(parts[0]), self.n_features_in_))
+        count = np.zeros(self.n_features_in_)
+        for columns, part in zip(self.features_, parts, strict=True):
+            total[:, columns] += part
+            count[columns] += 1
+        return total / np.maximum(count, 1)
+
+    @property
+    def _n_features_out(self) -> int:
+        return sum(member.latent_dim_ for member in self.estimators_)
