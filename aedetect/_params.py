@@ -28,6 +28,8 @@ class Range:
         return low if self.high == float("inf") else f"{low} and at most {self.high:g}"
 
 
+STACK_BYTES = 16 * 2**20  # default of max_stack_bytes: beyond the cache a stack is no faster
+
 Count = Annotated[int, Range(1)]
 Positive = Annotated[float, Range(0, above_low=True)]
 NotNegative = Annotated[float, Range(0)]

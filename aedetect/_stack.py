@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed
 from torch import Tensor
 
 from ._backprop import Backprop, serves
@@ -26,9 +29,20 @@ def stack_key(model: Any, X: np.ndarray) -> Hashable:
     return type(model), X.shape, X.dtype, tuple(fixed)
 
 
+class Fitted(NamedTuple):
+    """A model that was given to `fit_all`."""
+
+    model: Any
+    failure: str | None  # why it has no finite weights
+    seconds: float  # its share of the time its stack took
+
+
 def fit_all(
-    models: Sequence[Any], data: Sequence[np.ndarray], max_stack_bytes: int
-) -> list[str | None]:
+    models: Sequence[Any],
+    data: Sequence[np.ndarray],
+    max_stack_bytes: int,
+    n_jobs: int | None = None,
+) -> list[Fitted]:
     """Fit models, those that can be together, in stacks of bounded size.
 
     Parameters
@@ -36,31 +50,39 @@ def fit_all(
     models : sequence of Autoencoder
         To be fitted; each ends as by its own ``fit``.
     data : sequence of ndarray
-        What each learns from.
+        What each learns from. Models that are given one array share its rows.
     max_stack_bytes : int
         What parameters and activations of a stack may take; a single model always fits.
-
-    Returns
-    -------
-    list of str or None
-        Why a model could not be fitted.
+    n_jobs : int, optional
+        Stacks trained at a time, through joblib.
     """
-    prepared: dict[int, np.ndarray] = {}  # models that are given one array share it
+    valid: dict[int, np.ndarray] = {}
     groups: dict[Hashable, list[int]] = {}
     for i, (model, X) in enumerate(zip(models, data, strict=True)):
-        valid = model._prepared(X)
-        prepared[i] = next((prepared[j] for j in range(i) if data[j] is X), valid)
-        groups.setdefault(stack_key(model, valid), []).append(i)
-    failures: list[str | None] = [None] * len(models)
+        prepared = model._prepared(X)
+        key = stack_key(model, valid.setdefault(id(X), prepared))
+        groups.setdefault(key, []).append(i)
+    stacks = []
     for group in groups.values():
-        size = max(1, max_stack_bytes // _bytes_of(models[group[0]], prepared[group[0]]))
-        for some in (group[i : i + size] for i in range(0, len(group), size)):
-            reasons = train_stack([models[i] for i in some], [prepared[i] for i in some])
-            for i, reason in zip(some, reasons, strict=True):
-                failures[i] = reason
-                if reason is None:
-                    models[i]._set_threshold(prepared[i])
-    return failures
+        first = group[0]
+        size = max(1, max_stack_bytes // _bytes_of(models[first], valid[id(data[first])]))
+        stacks += [group[i : i + size] for i in range(0, len(group), size)]
+    results = Parallel(n_jobs=n_jobs)(
+        delayed(_fit_stack)([models[i] for i in some], [valid[id(data[i])] for i in some])
+        for some in stacks
+    )
+    fitted = dict(zip(chain(*stacks), chain(*results), strict=True))
+    return [fitted[i] for i in range(len(models))]
+
+
+def _fit_stack(models: list[Any], data: list[np.ndarray]) -> list[Fitted]:
+    start = perf_counter()
+    failures = train_stack(models, data)
+    for model, X, failure in zip(models, data, failures, strict=True):
+        if failure is None:
+            model._set_threshold(X)
+    seconds = (perf_counter() - start) / len(models)
+    return [Fitted(*pair, seconds) for pair in zip(models, failures, strict=True)]
 
 
 def _bytes_of(model: Any, X: np.ndarray) -> int:

@@ -8,12 +8,10 @@ from sklearn.base import clone
 
 from ._detector import Detector
 from ._linear import column_means
-from ._params import Count, Range
+from ._params import STACK_BYTES, Count, Range
 from ._stack import fit_all
 from ._training import seeded
 from .autoencoder import Autoencoder
-
-STACK_BYTES = 16 * 2**20  # beyond the processor's cache a larger stack is no faster
 
 
 class AutoencoderEnsemble(Detector):
@@ -95,13 +93,14 @@ class AutoencoderEnsemble(Detector):
             self.mean_ = column_means(X)
             generator = seeded(self.random_state)
             rng = np.random.default_rng(generator.initial_seed())
-            self.estimators_ = [self._member(k, rng) for k in range(self.n_estimators)]
-            self.features_ = [self._some_columns(X.shape[1], rng) for _ in self.estimators_]
+            members = [self._member(k, rng) for k in range(self.n_estimators)]
+            self.features_ = [self._some_columns(X.shape[1], rng) for _ in members]
             data = [self._rows_of(X, columns, rng) for columns in self.features_]
-            failures = fit_all(self.estimators_, data, self.max_stack_bytes)
-            for k, failure in enumerate(failures):
+            fitted = fit_all(members, data, self.max_stack_bytes)
+            for k, (member, failure, _) in enumerate(fitted):
                 if failure:
-                    raise ValueError(f"Member {k}: {self.estimators_[k]._diverged(failure)}")
+                    raise ValueError(f"Member {k}: {member._diverged(failure)}")
+            self.estimators_ = [member for member, *_ in fitted]
             if self.aggregation == "rank":
                 errors = self._in_chunks(self._members_errors, X)
                 self.training_errors_ = list(np.sort(errors, axis=0).T)

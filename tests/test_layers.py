@@ -36,6 +36,7 @@ LAYER = {
     "variational": 6,
     "memory": 5,
     "ensemble": 6,
+    "model_selection": 6,
     "demo": 7,
     "cli": 8,
     "__main__": 9,

@@ -1,0 +1,541 @@
+"""Parameter searches that train their candidates together, and splits for detectors."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Self
+
+import numpy as np
+from sklearn import config_context
+from sklearn.base import BaseEstimator, clone
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing, check_random_state, indexable
+
+from ._params import STACK_BYTES
+
+logger = logging.getLogger("aedetect")
+
+Fold = tuple[np.ndarray, np.ndarray]  # indices of training and test rows
+
+
+class _Shelf:
+    """Estimators trained ahead, found by their parameters and the rows they learned from."""
+
+    def __init__(self) -> None:
+        self.fitted: dict[Any, tuple[Any, str | None]] = {}
+
+    def put(self, key: Any, trained: Any, failure: str | None) -> None:
+        self.fitted[key] = trained, failure
+
+    def take(self, key: Any) -> tuple[Any, str | None] | None:
+        return self.fitted.pop(key, None)
+
+    @staticmethod
+    def key(estimator: Any, rows: np.ndarray) -> Any:
+        parameters = estimator.get_params(deep=True).items()
+        return rows.tobytes(), tuple((name, repr(value)) for name, value in parameters)
+
+
+class _FromShelf:
+    """An estimator whose `fit` takes what was trained ahead, and trains only what was not."""
+
+    def __init__(self, estimator: Any, shelf: _Shelf) -> None:
+        self.estimator, self.shelf = estimator, shelf
+
+    def __sklearn_clone__(self) -> "_FromShelf":
+        return _FromShelf(clone(self.estimator), self.shelf)
+
+    def set_params(self, **parameters: Any) -> Self:
+        self.estimator.set_params(**parameters)
+        return self
+
+    def fit(self, X: Any, y: Any = None, rows: Any = None) -> Self:
+        trained = self.shelf.take(_Shelf.key(self.estimator, rows))
+        if trained is None:
+            return self._train(X, y)
+        callbacks = getattr(self.estimator, "_skl_callbacks", [])
+        self.estimator, failure = trained
+        if callbacks:  # handed down by the search, which will take them back
+            self.estimator.set_callbacks(*callbacks)
+        if failure:
+            raise ValueError(failure)
+        return self
+
+    def _train(self, X: Any, y: Any) -> Self:
+        context = self.__dict__.get("_parent_callback_ctx")
+        if context is not None:
+            self.estimator._parent_callback_ctx = context
+        try:
+            self.estimator.fit(X, y)
+        finally:
+            self.estimator.__dict__.pop("_parent_callback_ctx", None)
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["estimator"], name)
+
+
+class _Stacks:
+    """Trains candidates on all folds, those that can be together as one."""
+
+    def __init__(
+        self, estimator: Any, X: Any, y: Any, folds: list[Fold], max_bytes: int, n_jobs: int | None
+    ) -> None:
+        self.estimator, self.X, self.y, self.folds = estimator, X, y, folds
+        self.max_bytes, self.n_jobs = max_bytes, n_jobs
+        self.shelf = _Shelf()
+        self.prepared: dict[Any, tuple[list[Any], Any]] = {}
+        self.seconds: list[np.ndarray] = []  # a candidate and fold, its share of the training
+
+    def train(self, candidates: list[dict[str, Any]]) -> None:
+        from ._stack import fit_all
+
+        jobs = []
+        for i, parameters in enumerate(candidates):
+            for fold, (rows, _) in enumerate(self.folds):
+                estimator = clone(self.estimator).set_params(**clone(parameters, safe=False))
+                key = _Shelf.key(estimator, rows)
+                try:
+                    model, data = self._split(estimator, fold)
+                except Exception as error:  # found again where scikit-learn fits it
+                    logger.info("Not stacked: %s (%s)", parameters, error)
+                    continue
+                jobs.append((i, fold, key, estimator, model, data))
+        models, data = [job[4] for job in jobs], [job[5] for job in jobs]
+        self.seconds = [np.zeros(len(self.folds)) for _ in candidates]
+        fitted = fit_all(models, data, self.max_bytes, self.n_jobs)
+        for (i, fold, key, estimator, *_), (model, failure, seconds) in zip(
+            jobs, fitted, strict=True
+        ):
+            if isinstance(estimator, Pipeline):
+                estimator.steps[-1] = (estimator.steps[-1][0], model)
+            else:
+                estimator = model
+            self.shelf.put(key, estimator, failure and model._diverged(failure))
+            self.seconds[i][fold] = seconds
+
+    def _split(self, estimator: Any, fold: int) -> tuple[Any, Any]:
+        """Return the network at the end and the rows it learns from, after the steps before it.
+
+        These steps are fitted once for each fold and each setting of their parameters.
+        """
+        from .autoencoder import Autoencoder
+
+        steps = estimator.steps if isinstance(estimator, Pipeline) else [("", estimator)]
+        model = steps[-1][1]
+        if not isinstance(model, Autoencoder):
+            raise TypeError(f"{type(model).__name__} is not trained here")
+        if model.warm_start or getattr(model, "_skl_callbacks", None):
+            raise TypeError("warm starts and callbacks are a single model's")
+        model._check_params()
+        before = repr([(name, _parameters(step)) for name, step in steps[:-1]])
+        if (fold, before) not in self.prepared:
+            X = _safe_indexing(self.X, self.folds[fold][0])
+            y = None if self.y is None else _safe_indexing(self.y, self.folds[fold][0])
+            if len(steps) > 1:
+                X = estimator[:-1].fit_transform(X, y)
+            self.prepared[fold, before] = steps[:-1], X
+        fitted_steps, X = self.prepared[fold, before]
+        if len(steps) > 1:
+            estimator.steps = [*fitted_steps, steps[-1]]
+        return model, X
+
+
+def _parameters(step: Any) -> Any:
+    return step.get_params(deep=True) if isinstance(step, BaseEstimator) else step
+
+
+class _StackedSearch:
+    """What makes a search of scikit-learn train its candidates together."""
+
+    def fit(self: Any, X: Any, y: Any = None, **params: Any) -> Any:
+        """Search.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,), optional
+            For the scorer and the splitter.
+        **params : dict
+            ``groups`` for the splitter. With others, meant for ``fit`` of the estimator, nothing is
+            stacked.
+
+        Returns
+        -------
+        self
+        """
+        if set(params) - {"groups"}:
+            logger.info("Nothing is stacked: fit gets %s.", ", ".join(params))
+            return super().fit(X, y, **params)  # type: ignore[misc]
+        X, y = indexable(X, y)
+        given = {name: getattr(self, name) for name in ("estimator", "cv", "n_jobs")}
+        folds = list(check_cv(self.cv, y).split(X, y, params.get("groups")))
+        stacks = _Stacks(clone(self.estimator), X, y, folds, self.max_stack_bytes, self.n_jobs)
+        self._stacks = stacks
+        try:
+            self.estimator, self.cv = _FromShelf(self.estimator, stacks.shelf), folds
+            self.n_jobs = 1  # what is left to do is scoring
+            with config_context(enable_metadata_routing=False):
+                super().fit(X, y, rows=np.arange(_n_rows(X)))  # type: ignore[misc]
+        finally:
+            del self._stacks
+            self.__dict__.update(given)
+        self.cv_results_["mean_fit_time"] += np.mean(stacks.seconds, axis=1)
+        if hasattr(self, "best_estimator_"):
+            self.best_estimator_ = self.best_estimator_.estimator
+        return self
+
+    def _run_search(
+        self: Any, evaluate_candidates: Callable[..., Any], *, callback_ctx: Any = None
+    ) -> None:
+        """Train candidates ahead, whenever scikit-learn is about to evaluate some."""
+
+        def train_and_evaluate(candidates: Iterable[dict[str, Any]], **options: Any) -> Any:
+            candidates = list(candidates)
+            if hasattr(self, "_stacks"):
+                self._stacks.train(candidates)
+            return evaluate_candidates(candidates, **options)
+
+        super()._run_search(train_and_evaluate, callback_ctx=callback_ctx)  # type: ignore[misc]
+
+
+class StackedGridSearchCV(_StackedSearch, GridSearchCV):
+    """Grid search that trains all candidates on all folds together, as stacks of networks.
+
+    A drop-in for scikit-learn's ``GridSearchCV`` where the estimator is one of this package that
+    trains, or a Pipeline that ends in one; the results are those of ``GridSearchCV`` up to float32
+    rounding. Candidates share a stack if they differ only in learning rate, weight decay, seed,
+    or in weights of their penalties and noise; other shapes of networks make stacks of their own.
+    What cannot be stacked is fitted by scikit-learn one by one, which the logger "aedetect" says at
+    level INFO. Steps of a pipeline before the last are fitted once for each fold and setting.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What to search the parameters of.
+    param_grid : dict or list of dict
+        Values to try.
+    scoring, refit, cv, verbose, pre_dispatch, error_score, return_train_score
+        As in ``sklearn.model_selection.GridSearchCV``.
+    n_jobs : int, default=None
+        Stacks trained at a time, through joblib. Results do not depend on it.
+    max_stack_bytes : int, default=16777216
+        Memory for parameters and activations of one stack.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_
+        As in ``GridSearchCV``; ``mean_fit_time`` holds a candidate's share of its stack's time.
+
+    See Also
+    --------
+    StackedRandomizedSearchCV : Draws candidates.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from aedetect import Autoencoder
+    >>> from aedetect.model_selection import StackedGridSearchCV
+    >>> X = load_digits().data[:300]
+    >>> grid = {"latent_dim": [2, 8], "learning_rate": [1e-3, 3e-3]}
+    >>> search = StackedGridSearchCV(Autoencoder(epochs=5, random_state=0), grid, cv=2).fit(X)
+    >>> search.best_params_["latent_dim"]
+    8
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_grid: Any,
+        *,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: Any = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        max_stack_bytes: int = STACK_BYTES,
+    ) -> None:
+        super().__init__(
+            estimator,
+            param_grid,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.max_stack_bytes = max_stack_bytes
+
+
+class StackedRandomizedSearchCV(_StackedSearch, RandomizedSearchCV):
+    """Randomized search that trains all candidates on all folds together.
+
+    `StackedGridSearchCV` says what can be stacked, ``sklearn.model_selection.RandomizedSearchCV``
+    what the parameters mean.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What to search the parameters of.
+    param_distributions : dict or list of dict
+        Values or distributions to draw from.
+    n_iter : int, default=10
+        Candidates drawn.
+    scoring, refit, cv, verbose, pre_dispatch, random_state, error_score, return_train_score
+        As in ``RandomizedSearchCV``.
+    n_jobs : int, default=None
+        Stacks trained at a time, through joblib.
+    max_stack_bytes : int, default=16777216
+        Memory for parameters and activations of one stack.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_
+        As in ``RandomizedSearchCV``.
+
+    Examples
+    --------
+    >>> from scipy.stats import loguniform
+    >>> from sklearn.datasets import load_digits
+    >>> from aedetect import Autoencoder
+    >>> from aedetect.model_selection import StackedRandomizedSearchCV
+    >>> search = StackedRandomizedSearchCV(
+    ...     Autoencoder(epochs=2, random_state=0),
+    ...     {"learning_rate": loguniform(1e-4, 1e-2)},
+    ...     n_iter=4,
+    ...     cv=2,
+    ...     random_state=0,
+    ... ).fit(load_digits().data[:300])
+    >>> len(search.cv_results_["params"])
+    4
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_distributions: Any,
+        *,
+        n_iter: int = 10,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: Any = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+        random_state: Any = None,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        max_stack_bytes: int = STACK_BYTES,
+    ) -> None:
+        super().__init__(
+            estimator,
+            param_distributions,
+            n_iter=n_iter,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            random_state=random_state,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.max_stack_bytes = max_stack_bytes
+
+
+class InlierKFold(BaseEstimator):
+    """Folds for detectors: known outliers are tested on, and never learned from.
+
+    Inliers are shuffled and divided into folds. Each inlier is in one test fold; each known outlier
+    too, and in no training fold. Without `y` all rows count as inliers.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least two.
+    outlier_label : int, default=-1
+        How `y` marks an outlier: -1 as scikit-learn's detectors do, or 1 where 0 is normal.
+    random_state : int, RandomState or None, default=None
+        Seed of the shuffle.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from aedetect.model_selection import InlierKFold
+    >>> y = np.array([1, 1, 1, 1, -1, -1])
+    >>> for train, test in InlierKFold(n_splits=2, random_state=0).split(y[:, None], y):
+    ...     print(y[train], y[test])
+    [1 1] [ 1  1 -1]
+    [1 1] [ 1  1 -1]
+    """
+
+    def __init__(
+        self, n_splits: int = 5, *, outlier_label: int = -1, random_state: Any = None
+    ) -> None:
+        self.n_splits, self.outlier_label = n_splits, outlier_label
+        self.random_state = random_state
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return the number of folds.
+
+        Parameters
+        ----------
+        X, y, groups : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        int
+        """
+        return self.n_splits
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Fold]:
+        """Yield indices of training and test rows, sorted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,), optional
+            Labels.
+        groups : ignored
+            Present for scikit-learn's conventions.
+
+        Yields
+        ------
+        train, test : ndarray of int
+
+        Raises
+        ------
+        ValueError
+            If there are fewer inliers than folds.
+        """
+        rng = _random_state(self.random_state)
+        inliers, outliers = _by_kind(X, y, self.outlier_label)
+        if not 2 <= self.n_splits <= len(inliers):
+            raise ValueError(
+                f"n_splits={self.n_splits} must be at least 2 and at most the number of inliers, "
+                f"{len(inliers)}."
+            )
+        parts = [
+            np.array_split(rng.permutation(kind), self.n_splits) for kind in (inliers, outliers)
+        ]
+        for own, strange in zip(*parts, strict=True):
+            yield np.setdiff1d(inliers, own), np.sort(np.concatenate([own, strange]))
+
+
+class NoveltySplit(BaseEstimator):
+    """One-class protocol: learn from a random share of the inliers, test on all other rows.
+
+    Parameters
+    ----------
+    n_splits : int, default=1
+        Number of random splits.
+    train_size : float, default=0.5
+        Share of the inliers to learn from.
+    outlier_label : int, default=-1
+        How `y` marks an outlier: -1 as scikit-learn's detectors do, or 1 where 0 is normal.
+    random_state : int, RandomState or None, default=None
+        Seed of the splits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from aedetect.model_selection import NoveltySplit
+    >>> y = np.array([0, 0, 0, 0, 1, 1])
+    >>> train, test = next(NoveltySplit(outlier_label=1, random_state=0).split(y[:, None], y))
+    >>> print(y[train], y[test])
+    [0 0] [0 0 1 1]
+    """
+
+    def __init__(
+        self,
+        n_splits: int = 1,
+        *,
+        train_size: float = 0.5,
+        outlier_label: int = -1,
+        random_state: Any = None,
+    ) -> None:
+        self.n_splits, self.train_size = n_splits, train_size
+        self.outlier_label, self.random_state = outlier_label, random_state
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return the number of splits.
+
+        Parameters
+        ----------
+        X, y, groups : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        int
+        """
+        return self.n_splits
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Fold]:
+        """Yield indices of training and test rows, sorted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,), optional
+            Labels.
+        groups : ignored
+            Present for scikit-learn's conventions.
+
+        Yields
+        ------
+        train, test : ndarray of int
+
+        Raises
+        ------
+        ValueError
+            If nothing is left to learn from or to test on.
+        """
+        rng = _random_state(self.random_state)
+        inliers, outliers = _by_kind(X, y, self.outlier_label)
+        n_train = round(self.train_size * len(inliers))
+        if not 0 < n_train < len(inliers) + len(outliers):
+            raise ValueError(
+                f"train_size={self.train_size} of {len(inliers)} inliers is {n_train} rows, which "
+                "leaves nothing to learn from or nothing to test on."
+            )
+        for _ in range(self.n_splits):
+            train = np.sort(rng.permutation(inliers)[:n_train])
+            yield train, np.setdiff1d(np.arange(len(inliers) + len(outliers)), train)
+
+
+def _by_kind(X: Any, y: Any, outlier_label: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of inliers and of outliers."""
+    if y is None:
+        return np.arange(_n_rows(X)), np.arange(0)
+    y = np.asarray(y)
+    known = {-1: (-1, 1), 1: (0, 1)}.get(outlier_label)
+    if known is None:
+        raise ValueError(f"outlier_label={outlier_label!r}; expected -1 (inliers +1) or 1 (0).")
+    if not np.isin(y, known).all():
+        odd = y[~np.isin(y, known)][0]
+        raise ValueError(
+            f"y holds {odd!r}; with outlier_label={outlier_label} expected {known[0]} and "
+            f"{known[1]}."
+        )
+    return np.flatnonzero(y != outlier_label), np.flatnonzero(y == outlier_label)
+
+
+def _random_state(given: Any) -> np.random.RandomState:
+    """As scikit-learn's, but None is fresh entropy instead of the global state."""
+    return np.random.RandomState() if given is None else check_random_state(given)
+
+
+def _n_rows(X: Any) -> int:
+    return int(X.shape[0]) if hasattr(X, "shape") else len(X)

@@ -1,0 +1,248 @@
+"""Searches that stack equal scikit-learn's; splits keep outliers out of training."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+from estimators import OBJECTIVES, name_of
+from scipy.stats import loguniform
+from sklearn.base import clone
+from sklearn.callback import ProgressBar
+from sklearn.decomposition import PCA
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+from aedetect import (
+    Autoencoder,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    Dense,
+    GaussianNoise,
+    MemoryAutoencoder,
+    PCADetector,
+    SparseAutoencoder,
+    VariationalAutoencoder,
+)
+from aedetect.model_selection import (
+    InlierKFold,
+    NoveltySplit,
+    StackedGridSearchCV,
+    StackedRandomizedSearchCV,
+)
+
+pytestmark = [  # too few epochs
+    pytest.mark.filterwarnings("ignore:The network did not learn"),
+    pytest.mark.filterwarnings("ignore:The posterior has collapsed"),
+]
+SMALL = {"network": (16,), "epochs": 5, "random_state": 0, "batch_size": 32}
+PENALTIES = {
+    SparseAutoencoder: ("sparsity", [0.01, 1.0]),
+    ContractiveAutoencoder: ("contraction", [0.01, 0.1]),
+    VariationalAutoencoder: ("beta", [0.5, 2.0]),
+    MemoryAutoencoder: ("entropy", [0.0, 0.01]),
+    DenoisingAutoencoder: ("corruption", [None, GaussianNoise(scale=0.1)]),
+    Autoencoder: ("latent_dim", [2, 8]),
+}
+
+
+@pytest.fixture(scope="module")
+def labelled(digits):
+    rng = np.random.default_rng(0)
+    X = digits[:200].copy()
+    X[::10] = rng.uniform(size=(20, 64))
+    y = np.ones(200, int)
+    y[::10] = -1
+    return X, y
+
+
+def assert_same_search(stacked, plain, atol=1e-4):
+    names = [name for name in plain.cv_results_ if "time" not in name]
+    assert names == [name for name in stacked.cv_results_ if "time" not in name]
+    assert stacked.cv_results_["params"] == plain.cv_results_["params"]
+    for name in names:
+        if name.startswith(("split", "mean", "std")):
+            np.testing.assert_allclose(
+                stacked.cv_results_[name], plain.cv_results_[name], rtol=1e-4, atol=atol
+            )
+    if hasattr(plain, "best_index_"):
+        assert stacked.best_index_ == plain.best_index_
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=name_of)
+def test_search_equals_scikit_learns(objective, labelled):
+    X, y = labelled
+    network = Dense(hidden=(16,), activation="sigmoid", code_activation="sigmoid")
+    model = clone(objective).set_params(**{**SMALL, "network": network})
+    name, values = PENALTIES[type(objective)]
+    grid = {name: values, "learning_rate": [1e-3, 5e-3]}
+    options = {"cv": InlierKFold(n_splits=3, random_state=0)}
+    stacked = StackedGridSearchCV(model, grid, scoring="roc_auc", **options).fit(X, y)
+    plain = GridSearchCV(model, grid, scoring="roc_auc", **options).fit(X, y)
+    assert_same_search(stacked, plain, atol=2e-3)  # one pair of rows that changes places
+    np.testing.assert_array_equal(stacked.score_samples(X), plain.score_samples(X))
+    assert type(stacked.best_estimator_) is type(model)
+
+
+def test_everything_is_trained_together_and_nothing_twice(labelled, monkeypatch, caplog):
+    sizes, alone = [], []
+    from aedetect import _stack
+
+    train_stack, fit = _stack.train_stack, Autoencoder.fit
+    monkeypatch.setattr(
+        _stack,
+        "train_stack",
+        lambda models, data: sizes.append(len(models)) or train_stack(models, data),
+    )
+    monkeypatch.setattr(
+        Autoencoder, "fit", lambda self, X, y=None: alone.append(1) or fit(self, X, y)
+    )
+    grid = {"latent_dim": [2, 3], "learning_rate": [1e-3, 1e-2], "random_state": [0, 1]}
+    with caplog.at_level(logging.INFO, "aedetect"):
+        search = StackedGridSearchCV(Autoencoder(**SMALL), grid, cv=4).fit(labelled[0])
+    assert sizes == [16, 16]  # a stack for each width of the code
+    assert len(alone) == 1  # the refit
+    assert not caplog.messages
+    assert (search.cv_results_["mean_fit_time"] > 0).all()
+
+
+@pytest.mark.parametrize("frame", [True, False])
+def test_pipelines(frame, labelled):
+    X, y = labelled
+    X = pd.DataFrame(X, columns=[f"pixel {i}" for i in range(64)]) if frame else X
+    pipeline = make_pipeline(StandardScaler(), PCA(), Autoencoder(**SMALL))
+    pipeline.set_output(transform="pandas" if frame else "default")
+    grid = [
+        {"pca__n_components": [8, 16], "autoencoder__latent_dim": [2, 3]},
+        {"standardscaler": [MinMaxScaler(), "passthrough"], "autoencoder__epochs": [3]},
+    ]
+    options = {"cv": InlierKFold(n_splits=2, random_state=0)}
+    scoring = {"auc": "roc_auc", "precision": "average_precision"}
+    stacked = StackedGridSearchCV(pipeline, grid, scoring=scoring, refit="auc", **options)
+    plain = GridSearchCV(pipeline, grid, scoring=scoring, refit="auc", **options)
+    assert_same_search(stacked.fit(X, y), plain.fit(X, y), atol=2e-3)
+    np.testing.assert_array_equal(stacked.predict(X), plain.predict(X))
+    assert stacked.best_estimator_.named_steps.keys() == pipeline.named_steps.keys()
+    again = clone(stacked)
+    assert again.estimator is not stacked.estimator
+    assert stacked.get_params()["cv"] is options["cv"]
+
+
+def test_steps_before_the_network_are_fitted_once_a_fold(labelled, monkeypatch):
+    fits, fit = [], PCA.fit_transform
+    monkeypatch.setattr(
+        PCA, "fit_transform", lambda self, *args: fits.append(1) or fit(self, *args)
+    )
+    pipeline = make_pipeline(PCA(8), Autoencoder(**SMALL))
+    grid = {"autoencoder__latent_dim": [2, 3, 4], "autoencoder__learning_rate": [1e-3, 1e-2]}
+    StackedGridSearchCV(pipeline, grid, cv=3, refit=False).fit(labelled[0])
+    assert len(fits) == 3
+
+
+def test_randomized_search_equals_scikit_learns(labelled):
+    X, _ = labelled
+    distributions = {"learning_rate": loguniform(1e-4, 1e-2), "latent_dim": [2, 5]}
+    options = {"n_iter": 5, "random_state": np.random.RandomState(3), "cv": 2}
+    options["return_train_score"] = True
+    stacked = StackedRandomizedSearchCV(Autoencoder(**SMALL), distributions, **options).fit(X)
+    options["random_state"] = np.random.RandomState(3)
+    plain = RandomizedSearchCV(Autoencoder(**SMALL), distributions, **options).fit(X)
+    assert_same_search(stacked, plain)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_jobs_and_small_stacks_change_nothing(n_jobs, labelled):
+    grid = {"latent_dim": [2, 3], "random_state": [0, 1]}
+    searches = [
+        StackedGridSearchCV(Autoencoder(**SMALL), grid, cv=2, **options).fit(labelled[0])
+        for options in ({}, {"n_jobs": n_jobs, "max_stack_bytes": 1})
+    ]
+    assert_same_search(*searches)
+
+
+def test_what_cannot_be_stacked_is_fitted_one_by_one(labelled, caplog):
+    X, y = labelled
+    pipeline = make_pipeline(StandardScaler(), Autoencoder(**SMALL))
+    grid = {"autoencoder": [Autoencoder(**SMALL), PCADetector(latent_dim=4)]}
+    options = {"scoring": "roc_auc", "cv": NoveltySplit(n_splits=2, random_state=0)}
+    with caplog.at_level(logging.INFO, "aedetect"):
+        stacked = StackedGridSearchCV(pipeline, grid, **options).fit(X, y)
+    assert len(caplog.messages) == 2
+    assert "PCADetector is not trained here" in caplog.messages[0]
+    assert_same_search(stacked, GridSearchCV(pipeline, grid, **options).fit(X, y))
+
+
+def test_candidates_that_fail_get_the_error_score(labelled):
+    X, _ = labelled
+    grid = {"learning_rate": [1e-3, 1e38]}
+    options = {"cv": 2, "error_score": -99.0}
+    with pytest.warns(FitFailedWarning, match=r"Training diverged after .* learning_rate=1e\+38"):
+        stacked = StackedGridSearchCV(Autoencoder(**SMALL), grid, **options).fit(X)
+    assert stacked.cv_results_["mean_test_score"][1] == -99
+    with pytest.raises(ValueError, match="epochs=0"):
+        StackedGridSearchCV(Autoencoder(), {"epochs": [0]}, cv=2, error_score="raise").fit(X)
+
+
+def test_callbacks_see_the_search(labelled):
+    grid = {"latent_dim": [2, 3]}
+    search = StackedGridSearchCV(Autoencoder(**SMALL), grid, cv=2)
+    search.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(labelled[0])
+    assert search.best_estimator_.latent_dim in (2, 3)
+
+
+def test_the_widest_code_wins_without_labels_and_warns_of_nothing(labelled):
+    """What the documents say of `score`: it prefers the identity."""
+    grid = {"latent_dim": [2, 32]}
+    model = Autoencoder(**{**SMALL, "epochs": 60})
+    search = StackedGridSearchCV(model, grid, cv=2).fit(labelled[0])
+    assert search.best_params_ == {"latent_dim": 32}
+
+
+@pytest.mark.parametrize("label", [-1, 1])
+def test_inlier_folds(label, rng):
+    y = np.where(rng.random(103) < 0.2, -1, 1)
+    strange = y == -1
+    y = y if label == -1 else strange.astype(int)
+    folds = list(InlierKFold(n_splits=4, outlier_label=label, random_state=0).split(y, y))
+    assert not any(strange[train].any() for train, _ in folds)
+    assert all(strange[test].any() for _, test in folds)
+    np.testing.assert_array_equal(np.sort(np.concatenate([test for _, test in folds])), range(103))
+    for train, test in folds:
+        assert len(np.intersect1d(train, test)) == 0
+        assert len(train) + len(test) == 103 - (strange.sum() - strange[test].sum())
+    assert not (np.diff(folds[0][1]) == 1).all()  # shuffled
+
+
+def test_inlier_folds_without_labels_are_all_rows():
+    folds = list(InlierKFold(n_splits=3, random_state=0).split(np.zeros((10, 2))))
+    assert sorted(len(test) for _, test in folds) == [3, 3, 4]
+
+
+def test_novelty_split_learns_from_inliers_only(labelled):
+    X, y = labelled
+    splits = list(NoveltySplit(n_splits=3, train_size=0.5, random_state=0).split(X, y))
+    for train, test in splits:
+        assert (y[train] == 1).all()
+        assert len(train) == 90
+        np.testing.assert_array_equal(np.sort(np.r_[train, test]), range(200))
+    assert (splits[0][0] != splits[1][0]).any()
+    scores = cross_val_score(
+        PCADetector(latent_dim=8), X, y, cv=NoveltySplit(n_splits=2), scoring="roc_auc"
+    )
+    assert (scores > 0.9).all()
+
+
+@pytest.mark.parametrize(
+    ("splitter", "y", "message"),
+    [
+        (InlierKFold(), np.r_[np.zeros(10), np.ones(3)], r"y holds np.float64\(0.0\); with"),
+        (InlierKFold(n_splits=20), np.ones(10), "n_splits=20 must be .* number of inliers, 10"),
+        (InlierKFold(outlier_label=2), np.ones(10), "outlier_label=2; expected -1"),
+        (NoveltySplit(train_size=1.0), np.ones(10), "leaves nothing to learn from or nothing"),
+    ],
+)  # fmt: skip
+def test_splits_refuse(splitter, y, message):
+    with pytest.raises(ValueError, match=message):
+        next(splitter.split(y, y))
