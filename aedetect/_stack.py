@@ -132,8 +132,7 @@ def train_stack(
         Why a model has no finite weights; the other models are fitted, but for their threshold.
     """
     members = [_Member(model, X, *model._begin(X)) for model, X in zip(models, data, strict=True)]
-    ordered = sorted(members, key=lambda m: (m.model.learning_rate, m.model.weight_decay))
-    _train(ordered, around)
+    _train(members, around)
     for member in members:
         if member.failure is None:
             member.model._finish(member.X, member.kept, member.held_out)
@@ -141,7 +140,7 @@ def train_stack(
 
 
 def _train(members: list[_Member], around: Around) -> None:
-    """Minimise the losses of all members, those with equal learning rates beside each other."""
+    """Minimise the losses of all members."""
     models = [member.model for member in members]
     generators = [member.generator for member in members]
     template = _template(models)

@@ -3,9 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
-from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +30,8 @@ class Flat:
 
     Attributes
     ----------
-    values, gradient : Tensor of shape (K * n_parameters,)
+    values, gradient : Tensor of shape (K * n_parameters,), or a little more
+        Padded to a multiple of 16: kernels may round differently at a ragged end.
     sizes : tuple of int
         Length of each parameter's part of the buffers; a part holds K rows, one a model.
     n_models : int
@@ -49,60 +47,32 @@ class Flat:
     def of(cls, net: nn.Module) -> "Flat":
         """Move the parameters of `net`, each (K, ...), into one buffer and leave views of it."""
         parameters = list(net.parameters())
-        values = torch.cat([p.detach().reshape(-1) for p in parameters])
         sizes = tuple(p.numel() for p in parameters)
+        values = parameters[0].new_zeros(-(-sum(sizes) // 16) * 16, requires_grad=False)
         flat = cls(values, torch.zeros_like(values), sizes, len(parameters[0]))
         for p, value, gradient in zip(
-            parameters, values.split(flat.sizes), flat.gradient.split(flat.sizes), strict=True
+            parameters, flat.parts(values), flat.parts(flat.gradient), strict=True
         ):
+            value.copy_(p.detach().reshape(-1))
             p.data, p.grad = value.view(p.shape), gradient.view(p.shape)
         return flat
 
-    def parts(self, buffer: Tensor, models: slice) -> list[Tensor]:
-        """Views of a buffer laid out as these, of some models; the whole of it for all."""
-        if models == slice(0, self.n_models):
-            return [buffer.detach()]
-        return [part.view(self.n_models, -1)[models].view(-1) for part in buffer.split(self.sizes)]
+    def parts(self, buffer: Tensor) -> tuple[Tensor, ...]:
+        """Return a view for each parameter of a buffer laid out as these."""
+        return buffer[: sum(self.sizes)].split(self.sizes)
+
+    def spread(self, of_each_model: Sequence[float]) -> Tensor:
+        """Return a buffer laid out as these, with a number for each model."""
+        buffer = torch.zeros_like(self.values)
+        numbers = torch.tensor(of_each_model).to(buffer)[:, None]
+        for part in self.parts(buffer):
+            part.view(self.n_models, -1).copy_(numbers.expand(-1, part.numel() // self.n_models))
+        return buffer
 
     def copy_models(self, source: Tensor, target: Tensor, which: Tensor) -> None:
         """Copy the models marked in the mask `which` (K,) between buffers laid out as these."""
-        for a, b in zip(source.split(self.sizes), target.split(self.sizes), strict=True):
+        for a, b in zip(self.parts(source), self.parts(target), strict=True):
             b.view(len(which), -1)[which] = a.view(len(which), -1)[which]
-
-
-class _FlatAdam:
-    """Adam (Kingma & Ba, 2015) or AdamW (Loshchilov & Hutter, 2019) on one buffer.
-
-    The same kernel as ``torch.optim.Adam(fused=True)`` without that class's bookkeeping, which
-    at these sizes costs several times the arithmetic.
-    """
-
-    def __init__(self, flat: Flat, groups: list[dict[str, Any]], *, decoupled: bool) -> None:
-        self.kernel: Callable[..., None] = torch._fused_adamw_ if decoupled else torch._fused_adam_
-        self.count = torch.zeros((), device=flat.values.device, dtype=torch.float32)
-        moments = [torch.zeros_like(flat.values) for _ in range(2)]
-        self.groups = []
-        for group in groups:
-            buffers = [
-                flat.parts(buffer, group["models"])
-                for buffer in (flat.values, flat.gradient, *moments)
-            ]
-            counts = [self.count] * len(buffers[0])
-            self.groups.append(([*buffers, [], counts], group["lr"], group["weight_decay"]))
-
-    def step(self) -> None:
-        self.count.add_(1)
-        for buffers, lr, weight_decay in self.groups:
-            self.kernel(
-                *buffers,
-                lr=lr,
-                weight_decay=weight_decay,
-                beta1=0.9,
-                beta2=0.999,
-                eps=1e-8,
-                amsgrad=False,
-                maximize=False,
-            )
 
 
 def make_step(
@@ -110,28 +80,59 @@ def make_step(
 ) -> Callable[[], object]:
     """Return the function that moves ``flat.values`` against ``flat.gradient`` once.
 
-    Learning rates and decays are one a model; neighbours with equal ones are moved together.
+    The optimizer moves a buffer of zeros at rate 1; what it holds then is added to the parameters,
+    times each model's own learning rate. The same arithmetic for any number of models keeps their
+    weights equal to the last bit.
+
+    Parameters
+    ----------
+    name : str
+        Name of the optimizer.
+    flat : Flat
+        What to move.
+    learning_rate, weight_decay : sequence of K float
+        One a model.
     """
-    groups: list[dict[str, Any]] = []
-    settings = zip(learning_rate, weight_decay, strict=True)
-    for (lr, decay), run in groupby(enumerate(settings), key=itemgetter(1)):
-        which = [k for k, _ in run]
-        models = slice(which[0], which[-1] + 1)
-        groups.append({"models": models, "lr": lr, "weight_decay": decay})
-    if name in ("adam", "adamw") and hasattr(torch, f"_fused_{name}_"):
-        return _FlatAdam(flat, groups, decoupled=name == "adamw").step
-    optimizers: dict[str, Callable[..., torch.optim.Optimizer]] = {
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-        "rmsprop": torch.optim.RMSprop,
-        "sgd": lambda p: torch.optim.SGD(p, momentum=0.9, nesterov=True),
-    }
-    for group in groups:
-        group["params"] = flat.parts(flat.values, group["models"])
-        gradients = flat.parts(flat.gradient, group.pop("models"))
-        for values, gradient in zip(group["params"], gradients, strict=True):
-            values.grad = gradient
-    return optimizers[name](groups).step
+    move = torch.zeros_like(flat.values)
+    optimize = _optimizer(name, move, flat.gradient)
+    rates, decays = flat.spread(learning_rate), flat.spread(weight_decay)
+    decayed, decoupled = bool(decays.any()), name == "adamw"
+    kept = 1 - rates * decays
+
+    def step() -> None:
+        if decayed and decoupled:  # Loshchilov & Hutter, 2019
+            flat.values.mul_(kept)
+        elif decayed:
+            flat.gradient.addcmul_(flat.values, decays)
+        move.zero_()
+        optimize()
+        flat.values.addcmul_(move, rates)
+
+    return step
+
+
+def _optimizer(name: str, values: Tensor, gradient: Tensor) -> Callable[[], object]:
+    """Return the function that moves `values` by the optimizer's update, at a rate of 1."""
+    values.grad = gradient
+    if name == "rmsprop":
+        return torch.optim.RMSprop([values], lr=1).step
+    if name == "sgd":
+        return torch.optim.SGD([values], lr=1, momentum=0.9, nesterov=True).step
+    if not hasattr(torch, "_fused_adam_"):
+        return torch.optim.Adam([values], lr=1).step
+    # The kernel of torch.optim.Adam(fused=True) (Kingma & Ba, 2015) without that class's
+    # bookkeeping, which at these sizes costs several times the arithmetic.
+    kernel: Callable[..., None] = torch._fused_adam_
+    count = torch.zeros((), device=values.device, dtype=torch.float32)
+    moments = [[torch.zeros_like(values)], [torch.zeros_like(values)]]
+    options = {"lr": 1.0, "weight_decay": 0.0, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    options |= {"amsgrad": False, "maximize": False}
+
+    def step() -> None:
+        count.add_(1)
+        kernel([values], [gradient], *moments, [], [count], **options)
+
+    return step
 
 
 def autograd(rowwise_loss: Callable[[Tensor], Tensor], flat: Flat, X: Tensor) -> "Gradient":
