@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import torch
 from joblib import Parallel, delayed
 from torch import Tensor
 
-from ._backprop import Backprop, serves
+from ._backprop import Backprop, Tape, serves
 from ._training import EarlyStopping, Flat, Gradient, autograd, make_step, minimise, seeded
 from .networks import Coder, Layered
 
@@ -239,8 +240,12 @@ def _gradient(
     gaps: bool,
 ) -> Gradient:
     """Backpropagation written out where it serves, else automatic differentiation."""
-    if template._is_plain and not gaps and isinstance(net, Layered) and serves(net):
-        return Backprop(net, template._criterion, rows)
+    if isinstance(net, Layered) and serves(net) and not gaps:
+        if template._is_plain:
+            return Backprop(net, template._criterion, rows)
+        if not template._derives_in_rows:
+            loss = partial(template._loss, generators=generators)
+            return Tape(loss, net, flat, rows[:, :-1])
     return autograd(lambda x: template._loss(net, x, generators), flat, rows[:, :-1])
 
 

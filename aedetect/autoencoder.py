@@ -169,6 +169,7 @@ class Autoencoder(LatentTools):
     _per_model: ClassVar[
         tuple[str, ...]
     ] = ()  # parameters that `_loss` takes as (K, 1) tensors too
+    _derives_in_rows: ClassVar[bool] = False  # whether `_loss` takes derivatives in `x`
     _complete: ClassVar[bool] = False  # whether training rows are known to have no gaps
 
     # What a variant overrides ----------------------------------------------------------------
@@ -206,6 +207,8 @@ class Autoencoder(LatentTools):
 
     def _row_error(self, x_hat: Tensor, x: Tensor) -> Tensor:
         """Mean error over the observed columns."""
+        if self._complete:
+            return self._criterion.error(x_hat, x).mean(-1)
         return self._observed_error(x_hat, x).sum(-1) / self._n_observed(x)
 
     def _observed_error(self, x_hat: Tensor, x: Tensor) -> Tensor:

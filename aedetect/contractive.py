@@ -50,6 +50,7 @@ class ContractiveAutoencoder(Autoencoder):
     jacobian: Literal["exact", "hutchinson"] = "exact"
 
     _per_model = ("contraction",)
+    _derives_in_rows = True
 
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
         with torch.enable_grad():  # the penalty is a derivative, on held-out rows too
