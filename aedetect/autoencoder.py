@@ -424,9 +424,11 @@ class Autoencoder(LatentTools):
 
     def _row_errors(self, X: np.ndarray) -> np.ndarray:
         def mean_error(x: Tensor) -> Tensor:
+            errors = self._value_errors(x)
+            if x.sum().isfinite():
+                return errors.sum(-1, dtype=torch.float64) / x.shape[-1]
             observed = ~x.isnan()
-            errors = torch.where(observed, self._value_errors(x), 0)
-            return errors.sum(-1, dtype=torch.float64) / observed.sum(-1)
+            return torch.where(observed, errors, 0).sum(-1, dtype=torch.float64) / observed.sum(-1)
 
         return self._apply(mean_error, self._frame.enter(X)) * self._unit
 

@@ -35,6 +35,7 @@ LAYER = {
     "_posterior": 5,
     "variational": 6,
     "memory": 5,
+    "metrics": 1,
     "ensemble": 6,
     "model_selection": 6,
     "demo": 7,
