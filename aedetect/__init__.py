@@ -4,10 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .anomaly import AnomalyDetector as AnomalyDetector
     from .autoencoder import Autoencoder as Autoencoder
     from .contractive import ContractiveAutoencoder as ContractiveAutoencoder
     from .convolution import Conv1d as Conv1d
     from .convolution import Conv2d as Conv2d
+    from .core import RobustCore as RobustCore
     from .corruption import Downsample as Downsample
     from .corruption import GaussianNoise as GaussianNoise
     from .corruption import Grayscale as Grayscale
@@ -29,6 +31,7 @@ __version__ = "0.1.0"
 
 # Loaded on first use, so that `import aedetect` costs nothing and the command line answers at once.
 _HOMES = {
+    "AnomalyDetector": "anomaly",
     "Autoencoder": "autoencoder",
     "AutoencoderEnsemble": "ensemble",
     "ContractiveAutoencoder": "contractive",
@@ -44,6 +47,7 @@ _HOMES = {
     "MemoryAutoencoder": "memory",
     "PCADetector": "pca",
     "Patch": "corruption",
+    "RobustCore": "core",
     "SaltAndPepper": "corruption",
     "SparseAutoencoder": "sparse",
     "SwapNoise": "corruption",

@@ -71,12 +71,15 @@ class KernelAutoencoder(Detector):
 
     def _fit(self, X: np.ndarray, y: Any) -> None:
         with self._one_task(X, y):
-            self.mean_ = column_means(X)
-            self.items_ = filled(X, self.mean_).astype(np.float64)
-            if len(X) > self.max_items:
-                seed = int(seeded(self.random_state).initial_seed() % 2**32)
-                self.items_ = kmeans_plusplus(self.items_, self.max_items, random_state=seed)[0]
-            self.bandwidth_ = self.bandwidth * self._typical_distance() or 1.0
+            self._remember(X)
+
+    def _remember(self, X: np.ndarray) -> None:
+        self.mean_ = column_means(X)
+        self.items_ = filled(X, self.mean_).astype(np.float64)
+        if len(X) > self.max_items:
+            seed = int(seeded(self.random_state).initial_seed() % 2**32)
+            self.items_ = kmeans_plusplus(self.items_, self.max_items, random_state=seed)[0]
+        self.bandwidth_ = self.bandwidth * self._typical_distance() or 1.0
 
     def _typical_distance(self) -> float:
         """Median distance of items to their 5th nearest neighbour, on 2,000 items at most."""

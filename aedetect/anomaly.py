@@ -1,0 +1,213 @@
+"""The detector to begin with: no settings, whether the training rows are clean or a mixed bag."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+from ._detector import Detector, find_threshold
+from ._linear import column_means, filled
+from ._params import Count, Range
+from ._parts import Local, Memory, Squash, Surprise, Swaps, Tails
+from ._training import seeded
+from .core import RobustCore, smallest
+
+ASSUMED_TRIM = 0.4  # what trim="auto" leaves out in the second of its two views,
+CAUTION = 0.8  # and what that view counts for
+
+
+class AnomalyDetector(Detector):
+    """Score rows by how surprising they are in four views, added up.
+
+    1. Memory: the distance from a kernel-weighted mean of the training rows around
+       (`KernelAutoencoder`), in columns squashed by asinh.
+    2. Tails: how far out the values lie in their columns (Li et al., 2022).
+    3. Locality: how much farther the nearest rows are than those have theirs (Breunig et al.,
+       2000); not where rows are trimmed.
+    4. Swaps: networks of an autoencoder's shape, trained as a stack to tell values that were
+       swapped in from other rows.
+
+    Each view's values become surprise, ``-log(share of normal rows with a larger value)``, so that
+    they can be added. Columns need no scaling: scores do not change with a column's unit or origin.
+
+    Parameters
+    ----------
+    trim : float or "auto", default="auto"
+        Share of training rows to be left out of what counts as normal: 0 where they are believed
+        normal, about 0.4 where they are a mixed bag. "auto" does not guess which: it fits both and
+        takes, softly, the larger surprise.
+    n_estimators : int, default=4
+        Networks in the stack.
+    max_items : int, default=10000
+        Rows remembered at most; of tables with more than twice as many rows, that many are drawn at
+        random to learn from, and for the threshold.
+    contamination : float or "auto", default="auto"
+        Share of training rows, from 0 to 0.5, that the threshold puts outside.
+    random_state : int, RandomState or None, default=None
+        Of the networks and of the draws.
+
+    Attributes
+    ----------
+    core_ : ndarray of int
+        Indices of the training rows that count as normal.
+    column_means_ : ndarray of shape (n_features,)
+        They stand in for missing values.
+    offset_ : float
+        Threshold on the score.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+        Only where `X` had column names.
+
+    See Also
+    --------
+    RobustCore : The trimming.
+    KernelAutoencoder : The memory.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from aedetect import AnomalyDetector
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> detector = AnomalyDetector(random_state=0).fit(X[y == 1][:250])
+    >>> bool((detector.predict(X[y == 0]) == -1).mean() > 0.8)
+    True
+    """
+
+    trim: Literal["auto"] | Annotated[float, Range(0, 0.9)] = "auto"
+    n_estimators: Count = 4
+    max_items: Count = 10_000
+    random_state: int | np.random.RandomState | None = None
+
+    _block_size = 256
+    _min_features = 1
+
+    def _fit(self, X: np.ndarray, y: Any) -> None:
+        with self._one_task(X, y):
+            rng = np.random.default_rng(seeded(self.random_state).initial_seed())
+            self.column_means_ = column_means(X)
+            drawn = _some(len(X), 2 * self.max_items, rng)
+            rows = filled(X[drawn], self.column_means_).astype(np.float64)
+            seed = int(rng.integers(2**31))
+            trims = [0.0, ASSUMED_TRIM] if self.trim == "auto" else [self.trim]
+            self._views = [self._view(rows, trim, seed) for trim in trims]
+            self._drawn, self.core_ = drawn, drawn[self._views[-1].core]
+
+    def _view(self, rows: np.ndarray, trim: float, seed: int) -> "_View":
+        """What counts as normal with a share of rows left out."""
+        core = np.arange(len(rows))
+        if trim > 0:
+            core = np.flatnonzero(RobustCore(trim=trim).fit(rows).core_)
+            first = _View(rows, self._capped(core, seed), {"memory": 2, "tails": 1}, 1.0, 0, seed)
+            core = np.flatnonzero(smallest(first.total(rows), 1 - trim))
+        weights, bandwidth = self._weights(trim), 1.0 if trim else 0.5
+        return _View(rows, self._capped(core, seed), weights, bandwidth, self.n_estimators, seed)
+
+    def _weights(self, trim: float) -> dict[str, float]:
+        """What each part counts for; among trimmed rows, locality says little."""
+        if trim > 0:
+            return {"memory": 1, "tails": 1, "swaps": 1}
+        return {"memory": 2, "tails": 1, "local": 1, "swaps": 1}
+
+    def _capped(self, core: np.ndarray, seed: int) -> np.ndarray:
+        return core[_some(len(core), self.max_items, np.random.default_rng(seed))]
+
+    def _set_threshold(self, X: np.ndarray) -> None:
+        self.offset_ = find_threshold(self._score(X[self._drawn]), self.contamination)
+
+    def _row_errors(self, X: np.ndarray) -> np.ndarray:
+        X = self._complete(X)
+        totals = [view.total(X) for view in self._views]
+        return totals[0] if len(totals) == 1 else _softly_larger(*totals)
+
+    def _feature_errors(self, X: np.ndarray) -> np.ndarray:
+        complete = self._complete(X)
+        shares = np.sum([view.contributions(complete) for view in self._views], axis=0)
+        shares[np.isnan(X)] = 0
+        shares += 1e-12 * ~np.isnan(X)
+        shares *= (self._row_errors(X) / shares.sum(axis=1))[:, None]
+        shares[np.isnan(X)] = np.nan
+        return shares
+
+    def _complete(self, X: np.ndarray) -> np.ndarray:
+        return filled(X, self.column_means_).astype(np.float64)
+
+    def _encode(self, X: np.ndarray) -> np.ndarray:
+        memory = self._views[-1].memory
+        return memory.kernel._encode(memory.squash(self._complete(X)))
+
+    def _decode(self, Z: np.ndarray) -> np.ndarray:
+        return self._views[-1].memory.squash.back(Z.astype(np.float64))
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_features_in_
+
+
+class _View:
+    """The parts of the score, fitted to one choice of normal rows."""
+
+    def __init__(
+        self,
+        rows: np.ndarray,
+        core: np.ndarray,
+        weights: Mapping[str, float],
+        bandwidth: float,
+        n_nets: int,
+        seed: int,
+    ) -> None:
+        self.core, self.weights = core, weights
+        normal = rows[core]
+        squash = Squash.of(normal)
+        self.memory, self.tails = Memory(squash, normal, bandwidth, seed), Tails(rows)
+        self.local = Local(normal) if "local" in weights else None
+        self.swaps = Swaps(squash, normal, n_nets, seed) if "swaps" in weights else None
+        values, _ = self._values(normal)
+        if self.swaps is not None:
+            values["swaps"] = self.swaps.of_core(normal)
+        self.surprise = {name: Surprise(value) for name, value in values.items()}
+
+    def total(self, X: np.ndarray) -> np.ndarray:
+        """Weighted sum of the surprises."""
+        values, _ = self._values(X)
+        parts = [self.weights[name] * self.surprise[name](value) for name, value in values.items()]
+        return np.sum(parts, axis=0)
+
+    def contributions(self, X: np.ndarray) -> np.ndarray:
+        """The same, divided among the columns."""
+        values, columns = self._values(X)
+        total = np.zeros(X.shape)
+        for name, value in values.items():
+            share = columns[name] / np.maximum(columns[name].sum(axis=1, keepdims=True), 1e-300)
+            total += (self.weights[name] * self.surprise[name](value))[:, None] * share
+        return total
+
+    def _values(self, X: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Each part's value of a row, and what its columns have in it."""
+        results = [self._of_block(X[i : i + 256]) for i in range(0, len(X), 256)]
+        values, columns = (
+            {
+                name: np.concatenate([result[which][name] for result in results])
+                for name in self.weights
+            }
+            for which in (0, 1)
+        )
+        return values, columns
+
+    def _of_block(self, X: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        memory, residual = self.memory(X)
+        tails, rarity = self.tails(X)
+        values, columns = {"memory": memory, "tails": tails}, {"memory": residual, "tails": rarity}
+        if self.local is not None:
+            values["local"], columns["local"] = self.local(X), residual
+        if self.swaps is not None:
+            values["swaps"], columns["swaps"] = self.swaps(X)
+        return values, columns
+
+
+def _softly_larger(clean: np.ndarray, trimmed: np.ndarray) -> np.ndarray:
+    return np.logaddexp(0.5 * clean, 0.5 * CAUTION * trimmed)
+
+
+def _some(n: int, at_most: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of all rows, or of as many as allowed, drawn at random."""
+    return np.arange(n) if n <= at_most else np.sort(rng.choice(n, at_most, replace=False))
