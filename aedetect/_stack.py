@@ -243,7 +243,7 @@ def _gradient(
     if isinstance(net, Layered) and serves(net) and not gaps:
         if template._is_plain:
             return Backprop(net, template._criterion, rows)
-        if not template._derives_in_rows:
+        if not template._derives_in_rows(net):
             loss = partial(template._loss, generators=generators)
             return Tape(loss, net, flat, rows[:, :-1])
     return autograd(lambda x: template._loss(net, x, generators), flat, rows[:, :-1])

@@ -169,7 +169,6 @@ class Autoencoder(LatentTools):
     _per_model: ClassVar[
         tuple[str, ...]
     ] = ()  # parameters that `_loss` takes as (K, 1) tensors too
-    _derives_in_rows: ClassVar[bool] = False  # whether `_loss` takes derivatives in `x`
     _complete: ClassVar[bool] = False  # whether training rows are known to have no gaps
 
     # What a variant overrides ----------------------------------------------------------------
@@ -185,6 +184,10 @@ class Autoencoder(LatentTools):
     def _build(self, n_features: int, latent_dim: int, generators: Generators) -> Coder:
         """Module that encodes and decodes for ``len(generators)`` models."""
         return self.network_.build(n_features, latent_dim, generators)
+
+    def _derives_in_rows(self, net: Coder) -> bool:
+        """Say whether `_loss` takes derivatives with respect to the rows."""
+        return False
 
     def _after_training(self, X: np.ndarray) -> None:
         """Set further fitted attributes, when the network is in place."""

@@ -6,6 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ._jacobian import (
+    factors_of,
+    has_known_slopes,
+    jacobian_norm,
+    norm_of_product,
+    pullback,
+    row_times_product,
+)
 from ._params import NotNegative
 from ._training import normal, per_model
 from .autoencoder import Autoencoder, Generators
@@ -50,17 +58,26 @@ class ContractiveAutoencoder(Autoencoder):
     jacobian: Literal["exact", "hutchinson"] = "exact"
 
     _per_model = ("contraction",)
-    _derives_in_rows = True
 
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
+        if has_known_slopes(net):
+            factors, z = factors_of(net, x)
+            if self.jacobian == "exact":
+                norm = norm_of_product(factors)
+            else:
+                norm = row_times_product(per_model(normal, z, generators), factors)
+            return self._row_error(net.decode(z), x) + self.contraction * norm
         with torch.enable_grad():  # the penalty is a derivative, on held-out rows too
             x = x.detach().requires_grad_()
             z = net.encode(x)
             if self.jacobian == "exact":
                 norm = jacobian_norm(z, x)
             else:
-                norm = _pullback(z, x, per_model(normal, z, generators)).square().sum(-1)
+                norm = pullback(z, x, per_model(normal, z, generators)).square().sum(-1)
             return self._row_error(net.decode(z), x.detach()) + self.contraction * norm
+
+    def _derives_in_rows(self, net: Coder) -> bool:
+        return not has_known_slopes(net)
 
     def _warn_if_identity(self, n_features: int) -> None:
         if self.contraction == 0:
@@ -83,15 +100,3 @@ class ContractiveAutoencoder(Autoencoder):
         x = torch.from_numpy(self._frame.enter(self._validate(X)))[None].requires_grad_()
         with torch.enable_grad():
             return jacobian_norm(self._net.encode(x), x).detach()[0].double().numpy()
-
-
-def jacobian_norm(z: Tensor, x: Tensor) -> Tensor:
-    """Squared Frobenius norm (K, n) of dz/dx for z (K, n, m) and x (K, n, d), row by row."""
-    units = torch.eye(z.shape[-1], device=z.device, dtype=z.dtype)
-    rows = (_pullback(z, x, unit.expand_as(z)).square().sum(-1) for unit in units)
-    return torch.stack(list(rows)).sum(0)
-
-
-def _pullback(z: Tensor, x: Tensor, u: Tensor) -> Tensor:
-    """u' dz/dx, row by row, itself differentiable."""
-    return torch.autograd.grad(z, x, u, create_graph=True)[0]

@@ -24,6 +24,15 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
 }
 
+# Slopes of the activations, as functions of their outputs, where that is possible.
+SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": lambda h: (h > 0).to(h),
+    "elu": lambda h: torch.where(h > 0, 1, h + 1),
+    "tanh": lambda h: 1 - h.square(),
+    "sigmoid": lambda h: h * (1 - h),
+    "identity": torch.ones_like,
+}
+
 # Gain of the initial weights: He et al. (2015) for the rectifiers, Glorot & Bengio (2010) for the
 # others; a sigmoid's slope is 1/4 at 0, so its gain is 4 (an eight-layer net stalls otherwise).
 GAINS = {

@@ -45,7 +45,7 @@ FIELDS = ("setting", "set", "detector", "seed", "auroc", "ap", "fit", "score")
 class NearestRows:
     """Mean distance to the five nearest training rows, a training row's own copy left out."""
 
-    def fit(self, X: np.ndarray) -> "NearestRows":
+    def fit(self, X: np.ndarray, y: None = None) -> "NearestRows":  # noqa: ARG002
         self.search = NearestNeighbors(n_neighbors=min(6, len(X))).fit(X)
         return self
 
@@ -61,7 +61,7 @@ class PyOD:
     def __init__(self, name: str, seed: int) -> None:
         self.name, self.seed = name, seed
 
-    def fit(self, X: np.ndarray) -> "PyOD":
+    def fit(self, X: np.ndarray, y: None = None) -> "PyOD":  # noqa: ARG002
         from pyod.models import auto_encoder, ecod, vae
 
         options = {"verbose": 0, "random_state": self.seed}

@@ -6,6 +6,10 @@ data are standard normal. Every library takes a turn in each of several rounds, 
 time are printed. "whole fit" includes everything `fit` does: validation, scoring the training rows,
 the threshold, and here the comparison with PCA. Floating-point throughput is printed as a share of
 the machine's own matrix product of large square matrices in the same run.
+
+``--family`` compares ours with ours instead, whole fits on 5k x 20: every objective against the
+plain one, an ensemble of 24 against one fit, and a network of one's own, whose layers are plain
+``torch.nn`` modules, against the same module in a loop with ``torch.optim.Adam``.
 """
 
 import argparse
@@ -21,12 +25,23 @@ import numpy as np
 import torch
 from sklearn.neural_network import MLPRegressor
 
-from aedetect import Autoencoder, Dense
+from aedetect import (
+    Autoencoder,
+    AutoencoderEnsemble,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    Dense,
+    MemoryAutoencoder,
+    SparseAutoencoder,
+    VariationalAutoencoder,
+)
+from aedetect.networks import Coder, Network
 
 CASES = {  # rows, columns, batch size, hidden width
     "5k x 20, B32": (5_000, 20, 32, 64),
     "5k x 20, B256": (5_000, 20, 256, 64),
     "100k x 30, B256": (100_000, 30, 256, 64),
+    "10k x 500, B256": (10_000, 500, 256, 128),
     "10k x 784, B128": (10_000, 784, 128, 128),
 }
 CODE = 32
@@ -173,11 +188,77 @@ def measure(case: str, epochs: int, rounds: int) -> dict[str, float]:
     return {name: float(np.median(seconds)) for name, seconds in spent.items()}
 
 
+class Foreign(Network):
+    """A network whose layers are torch's own, as a user may write it."""
+
+    def build(self, n_features, latent_dim, generators, heads=1):
+        coder = Coder()
+        down, up = layers(n_features, 64)[:3], layers(n_features, 64)[3:]
+        coder.down, coder.up = down, up
+        for parameter in coder.parameters():
+            parameter.data = parameter.data[None]  # the axis of models
+
+        def run(net, x):
+            for layer in net:
+                x = x @ layer.weight.mT + layer.bias if hasattr(layer, "weight") else layer(x)
+            return x
+
+        coder.encode, coder.decode = (lambda x: run(down, x)), (lambda z: run(up, z))
+        return coder
+
+
+def family(rounds: int, epochs: int) -> None:
+    """Print whole fits of ours against each other."""
+    X = np.random.default_rng(0).standard_normal((5_000, 20), dtype=np.float32)
+    for batch in (32, 256):
+        common = {"latent_dim": CODE, "batch_size": batch, "epochs": epochs, "device": "cpu"}
+        net = {"network": Dense(hidden=(64,)), **common}
+        rates = {"network": Dense(hidden=(64,), code_activation="sigmoid"), **common}
+        hutchinson = ContractiveAutoencoder(jacobian="hutchinson", **net)
+        fits = {
+            "plain": Autoencoder(**net).fit,
+            "sparse, L1": SparseAutoencoder(**net).fit,
+            "sparse, KL": SparseAutoencoder(penalty="kl", **rates).fit,
+            "denoising": DenoisingAutoencoder(**net).fit,
+            "contractive, estimated": hutchinson.fit,
+            "contractive, exact": ContractiveAutoencoder(**net).fit,
+            "variational": VariationalAutoencoder(**net).fit,
+            "memory": MemoryAutoencoder(**net).fit,
+            "ensemble of 24": AutoencoderEnsemble(
+                estimator=Autoencoder(**net), n_estimators=24
+            ).fit,
+            "a network of one's own": Autoencoder(**{**net, "network": Foreign()}).fit,
+            "the same in a plain loop": lambda X, batch=batch: plain_loop(X, batch, epochs),
+        }
+        spent: dict[str, list[float]] = {name: [] for name in fits}
+        for _ in range(rounds):
+            for name, fit in fits.items():
+                start = time.process_time()
+                fit(X)
+                spent[name].append(time.process_time() - start)
+        plain = np.median(spent["plain"])
+        print(f"5k x 20, B{batch}, 20-64-{CODE}-64-20, {epochs} epochs, whole fits")
+        for name, seconds in spent.items():
+            print(f"  {name:32}{np.median(seconds):8.3f} s{np.median(seconds) / plain:8.2f}")
+
+
+def plain_loop(X: np.ndarray, batch: int, epochs: int) -> None:
+    net, rows = layers(X.shape[1], 64), torch.from_numpy(X)
+    optimizer = torch.optim.Adam(net.parameters())
+    for _ in range(epochs):
+        for some in torch.randperm(len(rows)).split(batch):
+            x = rows[some]
+            optimizer.zero_grad()
+            torch.nn.functional.mse_loss(net(x), x).backward()
+            optimizer.step()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=10, help="epochs of each fit")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each library")
     parser.add_argument("--cases", nargs="*", choices=CASES, default=list(CASES))
+    parser.add_argument("--family", action="store_true", help="compare ours with ours")
     arguments = parser.parse_args()
     warnings.filterwarnings(
         "ignore", message="latent_dim=32 is not below"
@@ -186,6 +267,10 @@ def main() -> None:
         "ignore", message="The network did not learn"
     )  # normal noise has nothing
     torch.set_num_threads(1)
+    if arguments.family:
+        warnings.simplefilter("ignore")
+        family(arguments.rounds, arguments.epochs)
+        return
     peak = peak_flops()
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, 1 thread; matrix product {peak / 1e9:.0f} "

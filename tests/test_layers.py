@@ -22,6 +22,7 @@ LAYER = {
     "_detector": 1,
     "_backprop": 2,
     "_frame": 2,
+    "_jacobian": 2,
     "pca": 2,
     "_latent": 3,
     "_stack": 3,

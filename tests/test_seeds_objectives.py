@@ -17,9 +17,16 @@ from aedetect import (
     SparseAutoencoder,
     VariationalAutoencoder,
 )
+from aedetect._jacobian import (
+    factors_of,
+    jacobian_norm,
+    norm_of_product,
+    pullback,
+    row_times_product,
+)
 from aedetect._posterior import divergences
 from aedetect._training import seeded
-from aedetect.contractive import jacobian_norm
+from aedetect.networks import SLOPES
 
 pytestmark = pytest.mark.filterwarnings("ignore:latent_dim=.* is not below")  # wide on purpose
 
@@ -323,3 +330,15 @@ def test_warm_up_raises_the_weight_of_the_divergence(digits):
 def test_jacobian_norm_of_a_linear_map_is_its_matrix():
     W, x = torch.randn(5, 3, generator=seeded(0)), torch.ones(1, 2, 5, requires_grad=True)
     torch.testing.assert_close(jacobian_norm(x @ W, x), W.square().sum().expand(1, 2))
+
+
+@pytest.mark.parametrize("activation", SLOPES)
+@pytest.mark.parametrize("hidden", [(), (6,), (6, 4)])
+def test_seeds_C20_jacobian_as_a_product_equals_autograds(hidden, activation):
+    network = Dense(hidden=hidden, activation=activation, code_activation=activation)
+    net = network.build(5, 3, [seeded(0), seeded(1)])
+    x = torch.randn(2, 7, 5, generator=seeded(2)).requires_grad_()
+    u = torch.randn(2, 7, 3, generator=seeded(3))
+    factors, z = factors_of(net, x)
+    torch.testing.assert_close(norm_of_product(factors), jacobian_norm(z, x))
+    torch.testing.assert_close(row_times_product(u, factors), pullback(z, x, u).square().sum(-1))
