@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 import torch
 from joblib import Parallel, delayed
+from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
@@ -42,30 +43,30 @@ MAX_ROWS = 10_000
 FIELDS = ("setting", "set", "detector", "seed", "auroc", "ap", "fit", "score")
 
 
-class NearestRows:
+class NearestRows(OutlierMixin, BaseEstimator):
     """Mean distance to the five nearest training rows, a training row's own copy left out."""
 
-    def fit(self, X: np.ndarray, y: None = None) -> "NearestRows":  # noqa: ARG002
-        self.search = NearestNeighbors(n_neighbors=min(6, len(X))).fit(X)
+    def fit(self, X: np.ndarray, y: None = None) -> "NearestRows":
+        self.search_ = NearestNeighbors(n_neighbors=min(6, len(X))).fit(X)
         return self
 
     def score_samples(self, X: np.ndarray) -> np.ndarray:
-        distances = self.search.kneighbors(X)[0]
+        distances = self.search_.kneighbors(X)[0]
         itself = distances[:, :1] == 0
         return -np.where(itself, distances[:, 1:], distances[:, :-1]).mean(axis=1)
 
 
-class PyOD:
+class PyOD(BaseEstimator):
     """A detector of PyOD, high = normal."""
 
     def __init__(self, name: str, seed: int) -> None:
         self.name, self.seed = name, seed
 
-    def fit(self, X: np.ndarray, y: None = None) -> "PyOD":  # noqa: ARG002
+    def fit(self, X: np.ndarray, y: None = None) -> "PyOD":
         from pyod.models import auto_encoder, ecod, vae
 
         options = {"verbose": 0, "random_state": self.seed}
-        self.model = {
+        self.model_ = {
             "AutoEncoder": lambda: auto_encoder.AutoEncoder(**options),
             "VAE": lambda: vae.VAE(**options),
             "ECOD": lambda: ecod.ECOD(),
@@ -73,7 +74,7 @@ class PyOD:
         return self
 
     def score_samples(self, X: np.ndarray) -> np.ndarray:
-        return -self.model.decision_function(X)
+        return -self.model_.decision_function(X)
 
 
 def scaled(detector: Any) -> Any:
