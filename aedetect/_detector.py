@@ -46,7 +46,9 @@ def in_chunks(
     return np.concatenate(results)
 
 
-def find_threshold(scores: np.ndarray, contamination: float | Literal["auto"]) -> float:
+def find_threshold(
+    scores: np.ndarray, contamination: float | Literal["auto"], *, logarithmic: bool = False
+) -> float:
     """Score below which a row is an outlier.
 
     Parameters
@@ -58,6 +60,8 @@ def find_threshold(scores: np.ndarray, contamination: float | Literal["auto"]) -
         upper fence (third quartile + 1.5 x interquartile range) of the logarithmic error, and in
         any case the worst one. Where scores are likelihoods, and may be positive, of minus the
         score itself.
+    logarithmic : bool, default=False
+        Whether minus the score is like a logarithm already.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def find_threshold(scores: np.ndarray, contamination: float | Literal["auto"]) -
     if contamination != "auto":
         return _between(ordered, round(contamination * len(ordered)))
     error = -ordered
-    if error[-1] >= 0:
+    if error[-1] >= 0 and not logarithmic:
         error = np.log(np.maximum(error, np.finfo(np.float64).tiny))
     lower, upper = np.percentile(error, [25, 75])
     beyond = int(np.sum(error > upper + 1.5 * (upper - lower)))
@@ -117,6 +121,7 @@ class Detector(
 
     _block_size: ClassVar[int | None] = None  # rows, where a multiple of 32 is not enough
     _min_features: ClassVar[int] = 2  # of one column nothing is left to compress
+    _logarithmic: ClassVar[bool] = False  # whether scores are like logarithms
 
     @abstractmethod
     def _fit(self, X: np.ndarray, y: Any) -> None:
@@ -176,13 +181,16 @@ class Detector(
         return self._validate(X, reset=True)
 
     def _set_threshold(self, X: np.ndarray) -> None:
+        self.offset_ = self._threshold(X)
+
+    def _threshold(self, X: np.ndarray) -> float:
         scores = self._score(X)
         if not np.isfinite(scores).all():
             raise ValueError(
                 f"{(~np.isfinite(scores)).sum()} training rows have no finite score; X holds "
                 f"values up to {np.nanmax(np.abs(X)):.3g}, scale it (StandardScaler)."
             )
-        self.offset_ = find_threshold(scores, self.contamination)
+        return find_threshold(scores, self.contamination, logarithmic=self._logarithmic)
 
     @contextmanager
     def _one_task(self, X: np.ndarray, y: Any) -> Iterator[None]:
@@ -194,9 +202,7 @@ class Detector(
             estimator=self,
             X=X,
             y=y,
-            reconstruction_attributes=lambda: {
-                "offset_": find_threshold(self._score(X), self.contamination)
-            },
+            reconstruction_attributes=lambda: {"offset_": self._threshold(X)},
         )
 
     def transform(self, X: Any) -> np.ndarray:

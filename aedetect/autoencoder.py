@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
-from ._detector import default_latent_dim, find_threshold, in_chunks
+from ._detector import default_latent_dim, in_chunks
 from ._frame import Frame
 from ._latent import LatentTools
 from ._linear import column_means, filled, principal_axes
@@ -332,7 +332,7 @@ class Autoencoder(LatentTools):
         return {
             "weights_": snapshot.weights_,
             "_net": snapshot._net,
-            "offset_": find_threshold(snapshot._score(X), self.contamination),
+            "offset_": snapshot._threshold(X),
         }
 
     def _built(self, generators: Generators) -> Coder:

@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from .anomaly import AnomalyDetector
 from .explain import explain_rows
 from .pca import PCADetector
 from .plot import plot_reconstructions, plot_scores
@@ -48,6 +49,7 @@ def run_demo(folder: Path, seed: int, make_detector: Callable[..., Any]) -> Iter
             f"and {truth.sum()} anomalous rows"
         )
         models = {
+            "AnomalyDetector": AnomalyDetector(random_state=seed),
             "autoencoder": make_detector(random_state=seed),
             "IsolationForest": IsolationForest(random_state=seed),
             "PCA": make_pipeline(StandardScaler(), PCADetector()),

@@ -43,7 +43,7 @@ ESTIMATORS = [
     MemoryAutoencoder(**QUICK),
     AutoencoderEnsemble(estimator=Autoencoder(**QUICK), n_estimators=3),
     AutoencoderEnsemble(
-        estimator=(Autoencoder(**QUICK), DenoisingAutoencoder(**QUICK)),
+        estimator=(Autoencoder(**QUICK), SparseAutoencoder(**QUICK)),
         n_estimators=3,
         bootstrap=True,
         aggregation="median",

@@ -251,7 +251,8 @@ def test_demo_reaches_its_figure(tmp_path):
     assert result.exit_code == 0, result.output
     lines = [line.split() for line in result.stdout.splitlines()]
     figures = [(line[0], float(line[2])) for line in lines if "AUROC" in line]
-    assert [name for name, _ in figures] == ["autoencoder", "IsolationForest", "PCA"] * 2
+    compared = ["AnomalyDetector", "autoencoder", "IsolationForest", "PCA"]
+    assert [name for name, _ in figures] == compared * 2
     assert figures[0][1] >= 0.95
     for name in ("breast_cancer", "digits"):
         assert (tmp_path / "demo" / f"{name}.png").read_bytes().startswith(b"\x89PNG")

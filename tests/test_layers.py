@@ -43,10 +43,10 @@ LAYER = {
     "_parts": 6,
     "anomaly": 7,
     "model_selection": 6,
-    "demo": 7,
-    "cli": 8,
-    "__main__": 9,
-    "__init__": 10,
+    "demo": 8,
+    "cli": 9,
+    "__main__": 10,
+    "__init__": 11,
 }
 
 
