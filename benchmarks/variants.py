@@ -67,6 +67,7 @@ def detectors() -> dict[str, Callable[[], Any]]:
         "ContractiveAutoencoder": lambda: ae.ContractiveAutoencoder(jacobian="hutchinson", **net),
         "VariationalAutoencoder": lambda: ae.VariationalAutoencoder(**net),
         "MemoryAutoencoder": lambda: ae.MemoryAutoencoder(**net),
+        "AnomalyDetector, trim=0": lambda: ae.AnomalyDetector(trim=0.0, random_state=0),
         "KernelAutoencoder": ae.KernelAutoencoder,
         "KernelAutoencoder, smoothed": lambda: make_pipeline(
             FunctionTransformer(smooth), ae.KernelAutoencoder(bandwidth=0.4)
