@@ -35,15 +35,19 @@ def in_chunks(
     Blocks are therefore padded, to a multiple of 32 rows, which suffices for torch in float32, or
     to exactly `size` rows: a row's result does not depend on how many came with it.
     """
-    results = []
+    results, done = np.empty(0), 0
     for block in chunks(X, size):
         padding = -len(block) % (size or MULTIPLE)
         if padding:
             padded = np.concatenate([block, np.repeat(block[-1:], padding, axis=0)])
-            results.append(function(padded)[: len(block)])
+            result = function(padded)[: len(block)]
         else:
-            results.append(function(block))
-    return np.concatenate(results)
+            result = function(block)
+        if done == 0:
+            results = np.empty((len(X), *result.shape[1:]), result.dtype)
+        results[done : done + len(block)] = result
+        done += len(block)
+    return results
 
 
 def find_threshold(
@@ -121,7 +125,6 @@ class Detector(
 
     _block_size: ClassVar[int | None] = None  # rows, where a multiple of 32 is not enough
     _min_features: ClassVar[int] = 2  # of one column nothing is left to compress
-    _logarithmic: ClassVar[bool] = False  # whether scores are like logarithms
 
     @abstractmethod
     def _fit(self, X: np.ndarray, y: Any) -> None:
@@ -138,6 +141,11 @@ class Detector(
     @abstractmethod
     def _feature_errors(self, X: np.ndarray) -> np.ndarray:
         """Error of each rebuilt value, same shape as `X`, in float64."""
+
+    @property
+    def _logarithmic(self) -> bool:
+        """Whether scores are like logarithms already."""
+        return False
 
     @property
     @abstractmethod

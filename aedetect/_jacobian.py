@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .networks import SLOPES, Coder, Layered
+from .networks import SLOPES, Affine, Coder, Layered
 
 
 def jacobian_norm(z: Tensor, x: Tensor) -> Tensor:
@@ -22,7 +22,7 @@ def pullback(z: Tensor, x: Tensor, u: Tensor) -> Tensor:
 
 def has_known_slopes(net: Coder) -> bool:
     return isinstance(net, Layered) and all(
-        layer.activation in SLOPES and hasattr(layer, "n_in") for layer in net.encoder.children()
+        isinstance(layer, Affine) and layer.activation in SLOPES for layer in net.encoder.children()
     )
 
 

@@ -13,6 +13,14 @@ def column_means(X: np.ndarray, default: np.ndarray | float = 0.0) -> np.ndarray
     return np.where(count, np.nansum(X, axis=0, dtype=np.float64) / np.maximum(count, 1), default)
 
 
+def deviations(X: np.ndarray) -> np.ndarray:
+    """Standard deviation of each column, 0 for constant ones, whatever its unit."""
+    largest = np.abs(X).max(axis=0)
+    unit = np.where(largest > 0, largest, 1)
+    spread = (X / unit).std(axis=0)
+    return np.where(spread > 1e-12, spread * unit, 0)
+
+
 def filled(X: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Put the column's mean where a value is missing."""
     missing = np.isnan(X)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from ._linear import principal_axes
+from ._linear import deviations, principal_axes
 from ._stack import fit_all
 from ._swaps import SwapDetector
 from .kernel import KernelAutoencoder
@@ -27,10 +27,9 @@ class Squash:
     @classmethod
     def of(cls, X: np.ndarray) -> "Squash":
         lower, median, upper = np.percentile(X, [25, 50, 75], axis=0)
-        deviation = X.std(axis=0)
+        deviation = deviations(X)
         spread = np.maximum((upper - lower) / 1.349, 0.1 * deviation)
-        constant = deviation <= 1e-12 * np.maximum(1, np.abs(median))
-        return cls(median, np.where(constant, np.inf, spread))
+        return cls(median, np.where(deviation > 0, spread, np.inf))
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
         return np.arcsinh((X - self.median) / self.spread).round(6)
@@ -98,9 +97,8 @@ class Local:
     """
 
     def __init__(self, core: np.ndarray, k: int = 5) -> None:
-        self.mean, spread = core.mean(axis=0), core.std(axis=0)
-        constant = spread <= 1e-12 * np.maximum(1, np.abs(self.mean))
-        self.spread = np.where(constant, np.inf, spread)
+        self.mean, spread = core.mean(axis=0), deviations(core)
+        self.spread = np.where(spread > 0, spread, np.inf)
         _, axes, variances = principal_axes(self._standard(core))
         share = variances + 0.01 * (variances.mean() or 1)
         self.directions = axes.T * share**-0.25

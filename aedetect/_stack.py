@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
+from numbers import Real
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -34,7 +35,7 @@ class Fitted(NamedTuple):
     """A model that was given to `fit_all`."""
 
     model: Any
-    failure: str | None  # why it has no finite weights
+    failure: str | None  # why it could not be fitted
     seconds: float  # its share of the time its stack took
 
 
@@ -57,20 +58,19 @@ def fit_all(
     n_jobs : int, optional
         Stacks trained at a time, through joblib.
     """
-    valid: dict[int, np.ndarray] = {}
+    known: dict[Hashable, np.ndarray] = {}
+    rows: list[np.ndarray] = []
     groups: dict[Hashable, list[int]] = {}
     for i, (model, X) in enumerate(zip(models, data, strict=True)):
-        prepared = model._prepared(X)
-        key = stack_key(model, valid.setdefault(id(X), prepared))
-        groups.setdefault(key, []).append(i)
+        layout = repr(model.network) if np.ndim(X) > 2 else ""  # says how images become rows
+        rows.append(known.setdefault((id(X), layout), model._prepared(X)))
+        groups.setdefault(stack_key(model, rows[i]), []).append(i)
     stacks = []
     for group in groups.values():
-        first = group[0]
-        size = max(1, max_stack_bytes // _bytes_of(models[first], valid[id(data[first])]))
+        size = max(1, max_stack_bytes // _bytes_of(models[group[0]], rows[group[0]]))
         stacks += [group[i : i + size] for i in range(0, len(group), size)]
     results = Parallel(n_jobs=n_jobs)(
-        delayed(_fit_stack)([models[i] for i in some], [valid[id(data[i])] for i in some])
-        for some in stacks
+        delayed(_fit_stack)([models[i] for i in some], [rows[i] for i in some]) for some in stacks
     )
     fitted = dict(zip(chain(*stacks), chain(*results), strict=True))
     return [fitted[i] for i in range(len(models))]
@@ -78,7 +78,10 @@ def fit_all(
 
 def _fit_stack(models: list[Any], data: list[np.ndarray]) -> list[Fitted]:
     start = perf_counter()
-    failures = train_stack(models, data)
+    try:
+        failures = train_stack(models, data)
+    except (TypeError, ValueError) as error:  # what they have in common is impossible
+        return [Fitted(model, str(error), 0.0) for model in models]
     for model, X, failure in zip(models, data, failures, strict=True):
         if failure is None:
             model._set_threshold(X)
@@ -88,8 +91,12 @@ def _fit_stack(models: list[Any], data: list[np.ndarray]) -> list[Fitted]:
 
 def _bytes_of(model: Any, X: np.ndarray) -> int:
     """What one model takes in training, about: parameters and Adam, activations and slopes."""
-    model._start(X)
-    net, sizes = model._built([seeded(0)]), []
+    try:
+        model._start(X)
+        net = model._built([seeded(0)])
+    except (TypeError, ValueError):  # told when it is trained
+        return 1
+    sizes: list[int] = []
     for module in net.modules():
         module.register_forward_hook(lambda *args: sizes.append(args[2].numel()))
     with torch.no_grad():
@@ -130,22 +137,22 @@ def train_stack(
     Returns
     -------
     list of K str or None
-        Why a model has no finite weights; the other models are fitted, but for their threshold.
+        What to tell of a model that diverged; the others are fitted, but for their threshold.
     """
     members = [_Member(model, X, *model._begin(X)) for model, X in zip(models, data, strict=True)]
     _train(members, around)
     for member in members:
         if member.failure is None:
             member.model._finish(member.X, member.kept, member.held_out)
-    return [member.failure for member in members]
+    return [member.failure and member.model._diverged(member.failure) for member in members]
 
 
 def _train(members: list[_Member], around: Around) -> None:
     """Minimise the losses of all members."""
     models = [member.model for member in members]
     generators = [member.generator for member in members]
-    template = _template(models)
-    device = template._device()
+    device = models[0]._device()
+    template = _template(models, device)
     net = _network(template, members).to(device)
     flat = Flat.of(net)
     rows, kept, held_out = _rows(members, device)
@@ -181,15 +188,18 @@ def _train(members: list[_Member], around: Around) -> None:
                 member.trains &= improving
         template._epochs_done += 1
 
-    for _ in range(template.epochs):
-        if around(epoch, net) or not any(member.trains for member in members):
-            break
+    try:
+        for _ in range(template.epochs):
+            if around(epoch, net) or not any(member.trains for member in members):
+                break
+    finally:
+        del template._complete
     if stops_early:
         stopping.restore()
     _hand_out(members, net)
 
 
-def _template(models: list[Any]) -> Any:
+def _template(models: list[Any], device: torch.device) -> Any:
     """Return an estimator whose `_loss` serves all models: what differs is a tensor over them."""
     if len(models) == 1:
         return models[0]
@@ -198,8 +208,11 @@ def _template(models: list[Any]) -> Any:
     for name in models[0]._per_model:
         values = [getattr(model, name) for model in models]
         if any(repr(value) != repr(values[0]) for value in values):
-            numeric = all(isinstance(value, int | float) for value in values)
-            template.__dict__[name] = torch.tensor(values)[:, None] if numeric else values
+            if all(isinstance(value, Real) for value in values):
+                column = torch.tensor([[float(value)] for value in values], dtype=torch.float32)
+                template.__dict__[name] = column.to(device)
+            else:
+                template.__dict__[name] = values
     return template
 
 

@@ -81,7 +81,6 @@ class AnomalyDetector(Detector):
 
     _block_size = 256
     _min_features = 1
-    _logarithmic = True
 
     def _fit(self, X: np.ndarray, y: Any) -> None:
         with self._one_task(X, y):
@@ -139,6 +138,25 @@ class AnomalyDetector(Detector):
 
     def _decode(self, Z: np.ndarray) -> np.ndarray:
         return self._views[-1].memory.squash.back(Z.astype(np.float64))
+
+    def score_features(self, X: Any) -> np.ndarray:
+        """What each value contributes to the surprise.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), float64
+            Not negative; NaN where `X` is. A row's sum is minus its score.
+        """
+        return super().score_features(X)
+
+    @property
+    def _logarithmic(self) -> bool:
+        return True
 
     @property
     def _n_features_out(self) -> int:

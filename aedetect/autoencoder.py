@@ -240,7 +240,7 @@ class Autoencoder(LatentTools):
 
         (failure,) = train_stack([self], [X], with_callbacks)
         if failure:
-            raise ValueError(self._diverged(failure))
+            raise ValueError(failure)
         context.call_on_fit_task_end(**now)
 
     def _diverged(self, failure: str) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from sklearn.utils.validation import validate_data
 
-from ._linear import column_means, filled
+from ._linear import column_means, deviations, filled
 from ._params import Count, Params, Range
 
 
@@ -63,8 +63,8 @@ class RobustCore(Params):
         self._check_params()
         X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
         X = filled(X, column_means(X))
-        spread = X.std(axis=0)
-        Z = (X - X.mean(axis=0)) / np.where(spread > 0, spread, 1)
+        spread = deviations(X)
+        Z = (X - X.mean(axis=0)) / np.where(spread > 0, spread, np.inf)
         self.core_ = np.ones(len(X), bool)
         for _ in range(self.n_rounds if self.trim else 0):
             self.core_ = smallest(self._distances(Z), 1 - self.trim)

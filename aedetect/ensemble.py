@@ -1,6 +1,6 @@
 """Ensemble: K autoencoders trained as one stack, whose errors are combined."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -32,7 +32,7 @@ class AutoencoderEnsemble(Detector):
     bootstrap : bool, default=False
         Give each member its own rows, as many as there are, drawn with replacement (Breiman, 1996).
     max_features : int or float, default=1.0
-        Columns a member sees, drawn for each: a number, or a share (Ho, 1998).
+        Columns a member sees, drawn for each: a number, at least 2, or a share (Ho, 1998).
     aggregation : {"mean", "median", "rank", "log_mean"}, default="mean"
         How errors become one: their mean, their median, the mean share of training rows with a
         smaller error (which is 1 for all rows beyond the worst of them), or the mean logarithm.
@@ -97,31 +97,57 @@ class AutoencoderEnsemble(Detector):
             self.features_ = [self._some_columns(X.shape[1], rng) for _ in members]
             data = [self._rows_of(X, columns, rng) for columns in self.features_]
             fitted = fit_all(members, data, self.max_stack_bytes)
-            for k, (member, failure, _) in enumerate(fitted):
+            for k, (_, failure, _) in enumerate(fitted):
                 if failure:
-                    raise ValueError(f"Member {k}: {member._diverged(failure)}")
+                    raise ValueError(f"Member {k}: {failure}")
             self.estimators_ = [member for member, *_ in fitted]
             if self.aggregation == "rank":
                 errors = self._in_chunks(self._members_errors, X)
-                self.training_errors_ = list(np.sort(errors, axis=0).T)
+                self.training_errors_ = [np.sort(error[~np.isnan(error)]) for error in errors.T]
 
     def _member(self, k: int, rng: np.random.Generator) -> Autoencoder:
-        given = Autoencoder() if self.estimator is None else self.estimator
-        template = given[k % len(given)] if isinstance(given, Sequence) else given
+        template = self._templates[k % len(self._templates)]
         return clone(template).set_params(random_state=int(rng.integers(2**31)), warm_start=False)
+
+    @property
+    def _templates(self) -> Sequence[Autoencoder]:
+        given = Autoencoder() if self.estimator is None else self.estimator
+        templates = given if isinstance(given, Sequence) else [given]
+        if not templates:
+            raise ValueError("estimator=() is empty; expected an Autoencoder or several.")
+        return templates
+
+    def _as_rows(self, X: np.ndarray, reset: bool = False) -> np.ndarray:
+        if not reset:
+            return self.estimators_[0]._as_rows(X)
+        layouts = [template._as_rows(X, reset=True) for template in self._templates]
+        if any((layout[:1] != layouts[0][:1]).any() for layout in layouts):
+            raise ValueError(
+                "Networks of the ensemble take images in different layouts; pass rows."
+            )
+        return layouts[0]
+
+    def _from_rows(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        return self.estimators_[0]._from_rows(rows, shape)
 
     def _some_columns(self, d: int, rng: np.random.Generator) -> np.ndarray:
         wanted = self.max_features
         n = wanted if isinstance(wanted, int) else max(2, round(wanted * d))
-        if n > d:
-            raise ValueError(f"max_features={wanted} is more than the {d} columns of X.")
+        if not 2 <= n <= d:
+            raise ValueError(
+                f"max_features={wanted!r} is {n} of the {d} columns of X; expected 2 to {d}, or a "
+                "share like 0.5."
+            )
         return np.arange(d) if n == d else np.sort(rng.choice(d, n, replace=False))
 
     def _rows_of(self, X: np.ndarray, columns: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """What a member learns from; `X` itself where it is all of it, so that it is kept once."""
         if self.bootstrap:
             X = X[rng.integers(len(X), size=len(X))]
-        return X if len(columns) == X.shape[1] else np.ascontiguousarray(X[:, columns])
+        if len(columns) == X.shape[1]:
+            return X
+        some = np.ascontiguousarray(X[:, columns])
+        return some[~np.isnan(some).all(axis=1)]
 
     def _members(self, X: np.ndarray, method: str) -> list[np.ndarray]:
         """Results of the members, each on its columns of the rows."""
@@ -131,23 +157,34 @@ class AutoencoderEnsemble(Detector):
         ]
 
     def _members_errors(self, X: np.ndarray) -> np.ndarray:
-        """Errors (n, K)."""
-        return np.stack(self._members(X, "_row_errors"), axis=1)
+        """Errors (n, K); NaN where a member's columns are all missing."""
+        errors = np.stack(self._members(X, "_row_errors"), axis=1)
+        errors[np.isnan(errors)] = np.inf
+        for k, columns in enumerate(self.features_):
+            errors[np.isnan(X[:, columns]).all(axis=1), k] = np.nan
+        return errors
 
     def _row_errors(self, X: np.ndarray) -> np.ndarray:
         errors = self._members_errors(X)
         if self.aggregation == "rank":
             ranks = [
-                np.searchsorted(known, error, side="right") / len(known)
+                np.where(
+                    np.isnan(error), np.nan, np.searchsorted(known, error, "right") / len(known)
+                )
                 for known, error in zip(self.training_errors_, errors.T, strict=True)
             ]
-            return np.mean(ranks, axis=0)
-        combine: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-            "mean": lambda e: e.mean(axis=1),
-            "median": lambda e: np.median(e, axis=1),
-            "log_mean": lambda e: np.log(np.maximum(e, np.finfo(float).tiny)).mean(axis=1),
-        }
-        return combine[self.aggregation](errors)
+            errors = np.stack(ranks, axis=1)
+        elif self.aggregation == "log_mean":
+            errors = np.log(np.maximum(errors, np.finfo(float).tiny))
+        seen = ~np.isnan(errors).all(axis=1)
+        combined = np.full(len(X), np.inf)  # a row of which no member saw anything is not normal
+        combine = np.nanmedian if self.aggregation == "median" else np.nanmean
+        combined[seen] = combine(errors[seen], axis=1)
+        return combined
+
+    @property
+    def _logarithmic(self) -> bool:
+        return self.aggregation == "log_mean"
 
     def _encode(self, X: np.ndarray) -> np.ndarray:
         return np.concatenate(self._members(X, "_encode"), axis=1)

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score, roc_curve
 from sklearn.pipeline import Pipeline
 
-from ._linear import principal_axes
+from ._linear import column_means, filled, principal_axes
 
 METRICS = ("roc_auc", "average_precision", "f1", "recall_at_fpr")
 
@@ -74,7 +74,7 @@ class OutlierScorer:
         outlier = self._outliers(np.asarray(y))
         if self.metric == "f1":
             return float(f1_score(outlier, estimator.predict(X) == -1))
-        strangeness = -estimator.decision_function(X)
+        strangeness = np.nan_to_num(-estimator.decision_function(X))  # the largest may be infinite
         if self.metric == "roc_auc":
             return float(roc_auc_score(outlier, strangeness))
         if self.metric == "average_precision":
@@ -128,7 +128,9 @@ def pca_advantage(estimator: Any, X: Any, y: Any = None) -> float:
     >>> pca_advantage(PCADetector(latent_dim=8).fit(X), X) < 1e-9
     True
     """
-    model, rows = _last_step(estimator, X)
+    model, table = _last_step(estimator, X)
+    rows = np.asarray(table, dtype=np.float64)
+    rows = filled(rows, column_means(rows))
     if model.latent_dim_ >= rows.shape[1]:
         raise ValueError(
             f"latent_dim_={model.latent_dim_} is not below the {rows.shape[1]} columns, so PCA "
@@ -137,7 +139,7 @@ def pca_advantage(estimator: Any, X: Any, y: Any = None) -> float:
     mean, axes, _ = principal_axes(rows, model.latent_dim_)
     centred = rows - mean
     pca = np.square(centred - centred @ axes.T @ axes).mean()
-    ours = np.square(model.reconstruct(rows) - rows).mean()
+    ours = np.square(model.reconstruct(_like(rows, table)) - rows).mean()
     return float(1 - ours / pca) if pca > 0 else 0.0
 
 
@@ -303,22 +305,22 @@ def seed_stability(estimator: Any, X: Any, y: Any = None, *, n_seeds: int = 5) -
     >>> 0 < seed_stability(Autoencoder(epochs=20), X, n_seeds=2) < 1
     True
     """
-    name = f"{estimator.steps[-1][0]}__random_state" if isinstance(estimator, Pipeline) else ""
-    copies = [
-        clone(estimator).set_params(**{name or "random_state": seed}).fit(X)
-        for seed in range(n_seeds)
-    ]
+    if n_seeds < 2:
+        raise ValueError(f"n_seeds={n_seeds} gives nothing to compare; expected at least 2.")
+    step = f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
+    name = f"{step}random_state"
+    copies = [clone(estimator).set_params(**{name: seed}).fit(X) for seed in range(n_seeds)]
     correlation = np.atleast_2d(spearmanr([copy.score_samples(X) for copy in copies], axis=1)[0])
     if n_seeds == 2:
         return float(correlation[0, 0])
     return float(correlation[np.triu_indices(n_seeds, 1)].mean())
 
 
-def _last_step(estimator: Any, X: Any) -> tuple[Any, np.ndarray]:
+def _last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
     """Return the detector at the end, and the rows as they come to it."""
     if isinstance(estimator, Pipeline):
-        return estimator[-1], np.asarray(estimator[:-1].transform(X), dtype=np.float64)
-    return estimator, np.asarray(X, dtype=np.float64)
+        return estimator[-1], estimator[:-1].transform(X)
+    return estimator, X
 
 
 def _scores_and_uniform(
@@ -327,11 +329,15 @@ def _scores_and_uniform(
     """Scores of the rows, and of points drawn uniformly from their box."""
     rows = np.asarray(X)
     rng = np.random.default_rng(random_state)
-    points = rng.uniform(rows.min(axis=0), rows.max(axis=0), (n_uniform, rows.shape[1]))
+    ends = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
+    points = rng.uniform(*ends, (n_uniform, rows.shape[1]))
     return _score(estimator, rows, X), _score(estimator, points, X)
 
 
 def _score(estimator: Any, rows: np.ndarray, like: Any) -> np.ndarray:
-    """Score rows, under the column names of the table `like` where it has some."""
-    table = type(like)(rows, columns=like.columns) if hasattr(like, "columns") else rows
-    return np.asarray(estimator.score_samples(table))
+    return np.asarray(estimator.score_samples(_like(rows, like)))
+
+
+def _like(rows: np.ndarray, table: Any) -> Any:
+    """Give rows the column names of a table, where it has some."""
+    return type(table)(rows, columns=table.columns) if hasattr(table, "columns") else rows

@@ -33,7 +33,7 @@ class _Shelf:
     @staticmethod
     def key(estimator: Any, rows: np.ndarray) -> Any:
         parameters = estimator.get_params(deep=True).items()
-        return rows.tobytes(), tuple((name, repr(value)) for name, value in parameters)
+        return rows.tobytes(), tuple((name, _identity(value)) for name, value in parameters)
 
 
 class _FromShelf:
@@ -97,6 +97,7 @@ class _Stacks:
                 key = _Shelf.key(estimator, rows)
                 try:
                     model, data = self._split(estimator, fold)
+                    model._prepared(data)
                 except Exception as error:  # found again where scikit-learn fits it
                     logger.info("Not stacked: %s (%s)", parameters, error)
                     continue
@@ -111,7 +112,7 @@ class _Stacks:
                 estimator.steps[-1] = (estimator.steps[-1][0], model)
             else:
                 estimator = model
-            self.shelf.put(key, estimator, failure and model._diverged(failure))
+            self.shelf.put(key, estimator, failure)
             self.seconds[i][fold] = seconds
 
     def _split(self, estimator: Any, fold: int) -> tuple[Any, Any]:
@@ -139,6 +140,11 @@ class _Stacks:
         if len(steps) > 1:
             estimator.steps = [*fitted_steps, steps[-1]]
         return model, X
+
+
+def _identity(value: Any) -> str:
+    """Return what tells a parameter's value from another."""
+    return repr(value.get_state() if isinstance(value, np.random.RandomState) else value)
 
 
 def _parameters(step: Any) -> Any:

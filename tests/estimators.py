@@ -24,8 +24,7 @@ BOUNDED = Dense(hidden=(8,), activation="tanh", code_activation="sigmoid")
 QUICK = {"epochs": 20, "learning_rate": 3e-3}
 
 ESTIMATORS = [
-    AnomalyDetector(),
-    AnomalyDetector(trim=0.2, n_estimators=2),
+    AnomalyDetector(n_estimators=2),
     PCADetector(),
     PCADetector(latent_dim=0.9, whiten=True),
     KernelAutoencoder(),

@@ -160,3 +160,16 @@ def test_squash_is_undone(rng):
     np.testing.assert_allclose(squash.back(squash(X)), X, rtol=1e-3, atol=1e-5)
     assert (squash(X)[:, 3] == 0).all()
     np.testing.assert_array_equal(squash(X), Squash.of(X * 7 + 1)(X * 7 + 1))
+
+
+def test_tiny_units_and_huge_values(rng):
+    X = rng.standard_normal((200, 3))
+    far = X[:5] + np.array([8, 0, 0])
+    scores = [
+        AnomalyDetector(trim=0.0, random_state=0).fit(X * unit).score_samples(far * unit)
+        for unit in (np.ones(3), np.array([1e-13, 1, 1]))
+    ]
+    np.testing.assert_allclose(scores[0], scores[1], rtol=1e-6)
+    X[0] = 1e200
+    assert not RobustCore(trim=0.1).fit(X).core_[0]
+    assert np.isfinite(AnomalyDetector(random_state=0).fit(X).score_samples(X[1:])).all()

@@ -6,7 +6,14 @@ from estimators import OBJECTIVES, name_of
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
-from aedetect import Autoencoder, AutoencoderEnsemble, Conv2d, DenoisingAutoencoder, GaussianNoise
+from aedetect import (
+    Autoencoder,
+    AutoencoderEnsemble,
+    Conv1d,
+    Conv2d,
+    DenoisingAutoencoder,
+    GaussianNoise,
+)
 
 pytestmark = [  # too few epochs
     pytest.mark.filterwarnings("ignore:The network did not learn"),
@@ -117,7 +124,7 @@ def test_members_see_rows_and_columns_of_their_own(digits):
     )
     few = AutoencoderEnsemble(estimator=Autoencoder(epochs=2), max_features=5, n_estimators=2)
     assert [len(columns) for columns in few.fit(digits[:50]).features_] == [5, 5]
-    with pytest.raises(ValueError, match="max_features=65 is more than the 64 columns of X"):
+    with pytest.raises(ValueError, match="max_features=65 is 65 of the 64 columns of X"):
         few.set_params(max_features=65).fit(digits[:50])
 
 
@@ -149,3 +156,53 @@ def test_an_ensemble_finds_more_than_its_members(tumours):
     ).fit(train)
     figures = [roc_auc_score(truth, m.score_samples(test)) for m in ensemble.estimators_]
     assert roc_auc_score(truth, ensemble.score_samples(test)) > np.mean(figures)
+
+
+def test_members_that_see_nothing_of_a_row_say_nothing(digits, rng):
+    X = digits[:300, 20:26] + 0.01 * rng.standard_normal((300, 6))
+    gappy = np.where(rng.random(X.shape) < 0.4, np.nan, X)
+    gappy[:, 0] = X[:, 0]
+    for aggregation in ("mean", "median", "rank", "log_mean"):
+        ensemble = AutoencoderEnsemble(
+            estimator=Autoencoder(epochs=3), n_estimators=4, max_features=2,
+            aggregation=aggregation, random_state=0,
+        ).fit(gappy)  # fmt: skip
+        one = np.full((1, 6), np.nan)
+        one[0, ensemble.features_[0][0]] = 0.5
+        assert np.isfinite(ensemble.score_samples(one)).all()
+
+
+def test_logarithmic_scores_have_a_threshold_without_a_unit(tumours):
+    train, test, _ = tumours
+    flags = [
+        AutoencoderEnsemble(
+            estimator=Autoencoder(epochs=20), n_estimators=2, aggregation="log_mean", random_state=0
+        ).fit(train * unit).predict(test * unit)
+        for unit in (1, 100)
+    ]  # fmt: skip
+    assert (flags[0] == flags[1]).mean() > 0.99
+
+
+def test_windows_reach_the_members_as_their_network_takes_them(rng):
+    windows = rng.standard_normal((100, 16, 3))
+    template = Autoencoder(network=Conv1d(shape=(3, 16)), latent_dim=4, epochs=2)
+    ensemble = AutoencoderEnsemble(estimator=template, n_estimators=1, random_state=0)
+    ensemble.fit(windows)
+    alone = clone(ensemble.estimators_[0]).fit(windows)
+    np.testing.assert_array_equal(ensemble.score_samples(windows), alone.score_samples(windows))
+    np.testing.assert_array_equal(ensemble.reconstruct(windows), alone.reconstruct(windows))
+    mixed = AutoencoderEnsemble(estimator=(template, Autoencoder(network=(8,))), n_estimators=2)
+    with pytest.raises(ValueError, match="different layouts; pass rows"):
+        mixed.fit(windows)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"estimator": ()}, r"estimator=\(\) is empty"),
+        ({"max_features": 1}, "max_features=1 is 1 of the 64 columns of X; expected 2 to 64"),
+    ],
+)
+def test_ensembles_refuse(options, message, digits):
+    with pytest.raises(ValueError, match=message):
+        AutoencoderEnsemble(**options).fit(digits[:50])

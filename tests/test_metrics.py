@@ -141,3 +141,17 @@ def test_stability_of_seeds(digits):
     )
     pipeline = make_pipeline(StandardScaler(), Autoencoder(epochs=2))
     assert -1 <= seed_stability(pipeline, digits[:100], n_seeds=2) <= 1
+
+
+def test_criteria_take_gaps_and_scorers_infinite_scores(digits, rng):
+    gappy = pd.DataFrame(np.where(rng.random((300, 64)) < 0.1, np.nan, digits[:300])).add_prefix(
+        "p"
+    )
+    model = PCADetector(latent_dim=8).fit(gappy)
+    for criterion in (excess_mass, mass_volume, synthetic_auroc, pca_advantage):
+        assert np.isfinite(criterion(model, gappy))
+    rows = np.r_[digits[:20], np.full((1, 64), 1e300)]
+    model = Autoencoder(epochs=2, random_state=0).fit(digits[:100])
+    assert OutlierScorer("roc_auc", labels="01")(model, rows, np.r_[np.zeros(20), 1]) == 1
+    with pytest.raises(ValueError, match="n_seeds=1 gives nothing to compare"):
+        seed_stability(model, digits, n_seeds=1)

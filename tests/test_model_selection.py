@@ -19,6 +19,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from aedetect import (
     Autoencoder,
     ContractiveAutoencoder,
+    Conv1d,
     DenoisingAutoencoder,
     Dense,
     GaussianNoise,
@@ -246,3 +247,28 @@ def test_novelty_split_learns_from_inliers_only(labelled):
 def test_splits_refuse(splitter, y, message):
     with pytest.raises(ValueError, match=message):
         next(splitter.split(y, y))
+
+
+def test_images_are_laid_out_as_each_candidates_network_takes_them(rng):
+    windows = rng.standard_normal((60, 16, 3))
+    grid = {"network": [(8,), Conv1d(shape=(3, 16))]}
+    model = Autoencoder(latent_dim=4, epochs=3, random_state=0)
+    stacked = StackedGridSearchCV(model, grid, cv=2).fit(windows)
+    assert_same_search(stacked, GridSearchCV(model, grid, cv=2).fit(windows))
+
+
+def test_numbers_may_be_numpys_and_random_states_objects(labelled):
+    model = SparseAutoencoder(**{**SMALL, "random_state": np.random.RandomState(0)})
+    grid = {"sparsity": np.arange(1, 3), "learning_rate": np.float32([1e-3, 1e-2])}
+    stacked = StackedGridSearchCV(model, grid, cv=2).fit(labelled[0])
+    assert_same_search(stacked, GridSearchCV(model, grid, cv=2).fit(labelled[0]))
+
+
+def test_candidates_that_cannot_be_built_do_not_stop_the_others(labelled):
+    grid = {"loss": ["squared_error", "binary_cross_entropy"], "latent_dim": [2, 3]}
+    search = StackedGridSearchCV(Autoencoder(**SMALL), grid, cv=2, error_score=-9.0)
+    with pytest.warns(FitFailedWarning, match="needs outputs in"):
+        search.fit(labelled[0])
+    scores = search.cv_results_["mean_test_score"]
+    assert (scores == -9).sum() == 2
+    assert (scores > -1).sum() == 2

@@ -342,3 +342,10 @@ def test_seeds_C20_jacobian_as_a_product_equals_autograds(hidden, activation):
     factors, z = factors_of(net, x)
     torch.testing.assert_close(norm_of_product(factors), jacobian_norm(z, x))
     torch.testing.assert_close(row_times_product(u, factors), pullback(z, x, u).square().sum(-1))
+
+
+def test_a_fitted_model_still_knows_of_gaps(digits):
+    model = VariationalAutoencoder(latent_dim=3, epochs=3, random_state=0).fit(digits[:100])
+    gappy = digits[:5].copy()
+    gappy[:, ::2] = np.nan
+    assert np.isfinite(model.log_likelihood(gappy, n_draws=2, random_state=0)).all()
