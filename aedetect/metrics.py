@@ -86,11 +86,11 @@ class OutlierScorer:
         odd = ~np.isin(y, (inlier, outlier))
         if odd.any():
             raise ValueError(
-                f"y holds {y[odd][0]!r}; labels={self.labels!r} means {inlier} for inliers and "
-                f"{outlier} for outliers."
+                f"y holds {y[odd][0].item()!r}; labels={self.labels!r} means {inlier} for inliers "
+                f"and {outlier} for outliers."
             )
         if len(np.unique(y)) < 2:
-            raise ValueError(f"y holds only {y[0]!r}; inliers and outliers are needed.")
+            raise ValueError(f"y holds only {y[0].item()!r}; inliers and outliers are needed.")
         return y == outlier
 
 
@@ -116,8 +116,8 @@ def pca_advantage(estimator: Any, X: Any, y: Any = None) -> float:
 
     Raises
     ------
-    ValueError
-        If the code is as wide as a row.
+    ValueError, TypeError
+        If the code is as wide as a row, or the detector has none.
 
     Examples
     --------
@@ -131,6 +131,10 @@ def pca_advantage(estimator: Any, X: Any, y: Any = None) -> float:
     model, table = _last_step(estimator, X)
     rows = np.asarray(table, dtype=np.float64)
     rows = filled(rows, column_means(rows))
+    if not hasattr(model, "latent_dim_"):
+        raise TypeError(
+            f"{type(model).__name__} has no code of a width (latent_dim_) that PCA could be given."
+        )
     if model.latent_dim_ >= rows.shape[1]:
         raise ValueError(
             f"latent_dim_={model.latent_dim_} is not below the {rows.shape[1]} columns, so PCA "
@@ -307,8 +311,8 @@ def seed_stability(estimator: Any, X: Any, y: Any = None, *, n_seeds: int = 5) -
     """
     if n_seeds < 2:
         raise ValueError(f"n_seeds={n_seeds} gives nothing to compare; expected at least 2.")
-    step = f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
-    name = f"{step}random_state"
+    last = f"{estimator.steps[-1][0]}__" if hasattr(estimator, "steps") else ""
+    name = f"{last}random_state"
     copies = [clone(estimator).set_params(**{name: seed}).fit(X) for seed in range(n_seeds)]
     correlation = np.atleast_2d(spearmanr([copy.score_samples(X) for copy in copies], axis=1)[0])
     if n_seeds == 2:
@@ -318,9 +322,8 @@ def seed_stability(estimator: Any, X: Any, y: Any = None, *, n_seeds: int = 5) -
 
 def _last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
     """Return the detector at the end, and the rows as they come to it."""
-    if isinstance(estimator, Pipeline):
-        return estimator[-1], estimator[:-1].transform(X)
-    return estimator, X
+    steps = getattr(estimator, "steps", [("", estimator)])  # also of what a search hands over
+    return steps[-1][1], Pipeline(steps[:-1]).transform(X) if len(steps) > 1 else X
 
 
 def _scores_and_uniform(

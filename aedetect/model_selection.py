@@ -50,7 +50,7 @@ class _FromShelf:
         return self
 
     def fit(self, X: Any, y: Any = None, rows: Any = None) -> Self:
-        trained = self.shelf.take(_Shelf.key(self.estimator, rows))
+        trained = None if rows is None else self.shelf.take(_Shelf.key(self.estimator, rows))
         if trained is None:
             return self._train(X, y)
         callbacks = getattr(self.estimator, "_skl_callbacks", [])
@@ -532,7 +532,7 @@ def _by_kind(X: Any, y: Any, outlier_label: int) -> tuple[np.ndarray, np.ndarray
     if not np.isin(y, known).all():
         odd = y[~np.isin(y, known)][0]
         raise ValueError(
-            f"y holds {odd!r}; with outlier_label={outlier_label} expected {known[0]} and "
+            f"y holds {odd.item()!r}; with outlier_label={outlier_label} expected {known[0]} and "
             f"{known[1]}."
         )
     return np.flatnonzero(y != outlier_label), np.flatnonzero(y == outlier_label)

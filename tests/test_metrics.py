@@ -58,9 +58,9 @@ def test_scorers_serve_searches_and_other_detectors(tumours):
 @pytest.mark.parametrize(
     ("options", "y", "message"),
     [
-        ({}, [0, 1], "y holds np.int64\\(0\\); labels='sklearn' means 1 for inliers and -1"),
+        ({}, [0, 1], "y holds 0; labels='sklearn' means 1 for inliers and -1"),
         ({"labels": "01"}, [-1, 1], "labels='01' means 0 for inliers and 1 for outliers"),
-        ({}, [1, 1], "y holds only np.int64\\(1\\); inliers and outliers are needed"),
+        ({}, [1, 1], "y holds only 1; inliers and outliers are needed"),
     ],
 )
 def test_labels_are_never_guessed(options, y, message):
