@@ -69,10 +69,11 @@ class DenoisingAutoencoder(Autoencoder):
         if x.shape[-1] == 2 * self.n_features_in_:  # the corrupted rows came with the clean ones
             clean, corrupted = x.chunk(2, -1)
             return clean, corrupted
-        given: Any = self.corruption  # a list where models of a stack differ
-        corrupt = [_or_noise(one) for one in given] if isinstance(given, list) else _or_noise(given)
+        corrupt: Any = self.corruption  # a list where models of a stack differ
+        if isinstance(corrupt, list):
+            corrupt = [one or GaussianNoise() for one in corrupt]
         mean, scale = (torch.as_tensor(unit).to(x) for unit in (self.mean_, self.scale_))
-        spoiled = per_model(corrupt, net.fill(x) * scale + mean, generators)
+        spoiled = per_model(corrupt or GaussianNoise(), net.fill(x) * scale + mean, generators)
         return x, (spoiled - mean) / scale
 
     def fit(self, X: Any, y: Any = None, *, X_corrupted: Any = None) -> Self:
@@ -138,7 +139,3 @@ class DenoisingAutoencoder(Autoencoder):
             density.
         """
         return self.reconstruct(X) - np.asarray(X)
-
-
-def _or_noise(corruption: Callable[..., Any] | None) -> Callable[..., Any]:
-    return GaussianNoise() if corruption is None else corruption
