@@ -104,6 +104,29 @@ def _all_or_nothing(estimator: object) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def _naming_the_column(X: Any) -> Iterator[None]:
+    """Say which column of a table is not made of numbers, where that is what fails."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        for name in getattr(X, "columns", ()):
+            if not _is_numeric(X[name]):
+                raise ValueError(
+                    f"Column {name!r} of X is not numeric (dtype {X[name].dtype}). Encode it, with "
+                    "a OneHotEncoder for instance, or leave it out."
+                ) from error
+        raise
+
+
+def _is_numeric(column: Any) -> bool:
+    try:
+        np.asarray(column, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return getattr(column.dtype, "kind", "") not in "mM"  # times turn into numbers all too easily
+
+
 class Detector(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -365,16 +388,17 @@ class Detector(
         """Return `X` as a C-ordered float array, NaN for gaps; errors name row and column."""
         if not reset:
             check_is_fitted(self)
-        array = validate_data(
-            self,
-            X if getattr(X, "ndim", 2) <= 2 else self._as_rows(np.asarray(X), reset),
-            reset=reset,
-            dtype=[np.float64, np.float32],
-            order="C",
-            ensure_all_finite=False,
-            ensure_min_samples=2 if reset else 1,
-            ensure_min_features=self._min_features if reset else 1,
-        )
+        with _naming_the_column(X):
+            array = validate_data(
+                self,
+                X if getattr(X, "ndim", 2) <= 2 else self._as_rows(np.asarray(X), reset),
+                reset=reset,
+                dtype=[np.float64, np.float32],
+                order="C",
+                ensure_all_finite=False,
+                ensure_min_samples=2 if reset else 1,
+                ensure_min_features=self._min_features if reset else 1,
+            )
         with np.errstate(over="ignore", invalid="ignore"):
             finite = np.isfinite(array.sum())  # a sum is quick, and may overflow
         if not finite and not np.isfinite(array).all():

@@ -388,3 +388,10 @@ def test_grid_search_over_a_pipeline(with_y, tumours):
 def test_score_without_labels_prefers_the_wider_code(tumours):
     search = GridSearchCV(PCADetector(), {"latent_dim": [2, 10, 29]}, cv=3).fit(tumours[0])
     assert search.best_params_ == {"latent_dim": 29}
+
+
+@pytest.mark.parametrize("column", [["a", "b"] * 50, pd.date_range("2026-01-01", periods=100)])
+def test_a_column_that_is_not_numeric_is_named(column, rng):
+    frame = pd.DataFrame(rng.standard_normal((100, 3)), columns=list("xyz")).assign(site=column)
+    with pytest.raises(ValueError, match="Column 'site' of X is not numeric .* Encode it"):
+        Autoencoder().fit(frame)
