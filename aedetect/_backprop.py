@@ -239,9 +239,8 @@ class Tape:
             self.flat.gradient.zero_()
             x = self.rows.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
             losses = self.rowwise_loss(self.net, x)
-            losses.backward(
-                self._share(losses), retain_graph=True
-            )  # codes are gone back through later
+            # The graph is kept: codes are gone back through once more, below.
+            losses.backward(self._share(losses), retain_graph=True)
             for x, out, chain, batch in reversed(self.calls):
                 if out.grad is not None:
                     self._take_back(x, out.grad, chain, batch)

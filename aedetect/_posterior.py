@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from ._detector import in_chunks
 from ._training import seeded
 from .autoencoder import REPORT_ROWS, Autoencoder
-from .networks import FLOAT32, Coder
+from .networks import FLOAT32
 
 COLLAPSED = 0.01  # nats; a unit with less is inactive (Burda et al., 2016)
 
@@ -21,13 +21,11 @@ COLLAPSED = 0.01  # nats; a unit with less is inactive (Burda et al., 2016)
 class PosteriorTools(Autoencoder):
     """Methods of an autoencoder with q(z|x) = N(mean, variance), p(x|z) and a prior N(0, I)."""
 
-    def _posterior(self, net: Coder, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and logarithmic variance of q(z|x), each (K, n, latent_dim)."""
-        raise NotImplementedError
-
-    def _surprise(self, net: Coder, z: Tensor, x: Tensor) -> Tensor:
-        """-log p(x|z) (K, n), summed over columns."""
-        raise NotImplementedError
+    # What the objective defines:
+    _posterior: ClassVar[
+        Any
+    ]  # (net, x) -> mean and log variance of q(z|x), each (K, n, latent_dim)
+    _surprise: ClassVar[Any]  # (net, z, x) -> -log p(x|z) (K, n), summed over columns
 
     def _after_training(self, X: np.ndarray) -> None:
         X = X[:REPORT_ROWS]

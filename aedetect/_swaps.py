@@ -10,6 +10,9 @@ from torch.nn import functional
 from .autoencoder import Autoencoder, Generators
 from .networks import Coder
 
+LEAST, MOST = 0.05, 0.5  # share of a row's values that are swapped
+NOISE = 0.3  # standard deviation of what is added to them
+
 
 class SwapDetector(Autoencoder):
     """Network of an autoencoder's shape whose outputs say how likely each value was swapped.
@@ -21,9 +24,6 @@ class SwapDetector(Autoencoder):
     """
 
     _min_features = 1
-
-    noise: float = 0.3
-    most: float = 0.5  # of a row's values that are swapped; at least 1 in 20
 
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
         spoiled, swapped = zip(*map(self._swap, x, generators), strict=True)
@@ -40,9 +40,9 @@ class SwapDetector(Autoencoder):
 
         donors = torch.randint(n, (n, d), generator=generator)
         noise = torch.randn((n, d), generator=generator, dtype=x.dtype)
-        share = 0.05 + (self.most - 0.05) * uniform(n, 1)
+        share = LEAST + (MOST - LEAST) * uniform(n, 1)
         swapped = uniform(n, d) < share
-        return torch.where(swapped, x.gather(0, donors) + self.noise * noise, x), swapped.to(x)
+        return torch.where(swapped, x.gather(0, donors) + NOISE * noise, x), swapped.to(x)
 
     def logits(self, X: np.ndarray) -> np.ndarray:
         """How swapped each value looks, (n, d); X is float and complete."""

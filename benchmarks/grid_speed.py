@@ -65,9 +65,6 @@ class Peer(OutlierMixin, BaseEstimator):
         self.latent_dim, self.network = latent_dim, network
         self.learning_rate, self.batch_size = learning_rate, batch_size
 
-    def decision_function(self, X: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
-
 
 class PyOD(Peer):
     def fit(self, X: np.ndarray, y: Any = None) -> "PyOD":

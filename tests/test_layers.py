@@ -37,6 +37,7 @@ LAYER = {
     "variational": 6,
     "memory": 5,
     "metrics": 1,
+    "_splits": 0,
     "ensemble": 6,
     "core": 1,
     "_swaps": 5,
