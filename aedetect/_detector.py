@@ -215,13 +215,16 @@ class Detector(
         self.offset_ = self._threshold(X)
 
     def _threshold(self, X: np.ndarray) -> float:
-        scores = self._score(X)
+        scores = self._training_scores(X)
         if not np.isfinite(scores).all():
             raise ValueError(
                 f"{(~np.isfinite(scores)).sum()} training rows have no finite score; X holds "
                 f"values up to {np.nanmax(np.abs(X)):.3g}, scale it (StandardScaler)."
             )
         return find_threshold(scores, self.contamination, logarithmic=self._logarithmic)
+
+    def _training_scores(self, X: np.ndarray) -> np.ndarray:
+        return self._score(X)
 
     @contextmanager
     def _one_task(self, X: np.ndarray, y: Any) -> Iterator[None]:

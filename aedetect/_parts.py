@@ -1,5 +1,6 @@
 """What `AnomalyDetector` adds up: four views of a row, each turned into surprise."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,30 +14,64 @@ from .networks import Dense
 
 
 @dataclass(frozen=True)
-class Squash:
-    """``asinh((x - median) / spread)``: columns alike in scale, far values less far.
+class Scale:
+    """Columns made alike: ``(X - origin) / spread``, or asinh of it, where far values are less far.
 
-    The spread is the interquartile range, as a standard deviation; where that is next to nothing,
-    a tenth of the standard deviation. Results are rounded to a millionth, so that another unit of a
-    column changes no last digit. Constant columns become 0.
+    Results are rounded to a millionth, so that another unit of a column changes no last digit.
+    Constant columns become 0.
     """
 
-    median: np.ndarray
+    origin: np.ndarray
     spread: np.ndarray
+    squashes: bool = False
 
     @classmethod
-    def of(cls, X: np.ndarray) -> "Squash":
+    def robust(cls, X: np.ndarray) -> "Scale":
+        """Median and interquartile range (as a standard deviation), squashed.
+
+        The spread is at least a tenth of the standard deviation; where half of the values are one
+        and the same, it is the standard deviation.
+        """
         lower, median, upper = np.percentile(X, [25, 50, 75], axis=0)
         deviation = deviations(X)
         spread = np.maximum((upper - lower) / 1.349, 0.1 * deviation)
-        return cls(median, np.where(deviation > 0, spread, np.inf))
+        spread = np.where(upper - lower > 1e-9 * deviation, spread, deviation)
+        return cls(median, _or_infinite(spread), squashes=True)
+
+    @classmethod
+    def range(cls, X: np.ndarray) -> "Scale":
+        """Minimum and range: columns that have a unit in common, as pixels do, keep it."""
+        lowest, highest = X.min(axis=0), X.max(axis=0)
+        return cls(lowest, _or_infinite(np.where(deviations(X) > 0, highest - lowest, 0)))
+
+    @classmethod
+    def standard(cls, X: np.ndarray) -> "Scale":
+        """Mean and standard deviation."""
+        return cls(X.mean(axis=0), _or_infinite(deviations(X)))
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
-        return np.arcsinh((X - self.median) / self.spread).round(6)
+        Z = (X - self.origin) / self.spread
+        return (np.arcsinh(Z) if self.squashes else Z).round(6)
 
     def back(self, Z: np.ndarray) -> np.ndarray:
-        finite = np.isfinite(self.spread)
-        return self.median + np.sinh(Z) * np.where(finite, self.spread, 0)
+        Z = np.sinh(Z) if self.squashes else Z
+        return self.origin + Z * np.where(np.isfinite(self.spread), self.spread, 0)
+
+
+def _or_infinite(spread: np.ndarray) -> np.ndarray:
+    return np.where(spread > 0, spread, np.inf)
+
+
+class Part(ABC):
+    """A view of rows, fitted when it is made."""
+
+    @abstractmethod
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        """How strange each row is, (n,)."""
+
+    @abstractmethod
+    def columns(self, X: np.ndarray) -> np.ndarray:
+        """What each column has in that, (n, d), not negative, on a scale of its own."""
 
 
 class Surprise:
@@ -54,23 +89,25 @@ class Surprise:
         return -np.log1p(-below) + np.maximum(values - self.sorted[-1], 0) / self.unit
 
 
-class Memory:
-    """Distance from the kernel-weighted mean of the rows around, in squashed columns."""
+class Memory(Part):
+    """Distance from the kernel-weighted mean of the rows around, in scaled columns."""
 
-    def __init__(self, squash: Squash, core: np.ndarray, bandwidth: float, seed: int) -> None:
-        self.squash = squash
-        Z = squash(core)
+    def __init__(self, scale: Scale, core: np.ndarray, bandwidth: float, seed: int) -> None:
+        self.scale = scale
+        Z = scale(core)
         self.kernel = KernelAutoencoder(bandwidth=bandwidth, max_items=len(Z), random_state=seed)
         self.kernel._remember(Z)
 
-    def __call__(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        Z = self.squash(X)
-        squares = np.square(self.kernel._encode(Z) - Z)
-        distance = np.sqrt(squares.sum(axis=1))
-        return np.log(distance + 1e-3 * self.kernel.bandwidth_), squares
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        distance = np.sqrt(self.columns(X).sum(axis=1))
+        return np.log(distance + 1e-3 * self.kernel.bandwidth_)
+
+    def columns(self, X: np.ndarray) -> np.ndarray:
+        Z = self.scale(X)
+        return np.square(self.kernel._encode(Z) - Z)
 
 
-class Tails:
+class Tails(Part):
     """How far out the values lie in their columns: the sum of ``-log(two-sided tail share)``.
 
     The idea of ECOD (Li et al., 2022). The shares are of all training rows, trimmed or not.
@@ -79,17 +116,31 @@ class Tails:
     def __init__(self, X: np.ndarray) -> None:
         self.sorted = np.sort(X, axis=0).T
 
-    def __call__(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        return self.columns(X).sum(axis=1)
+
+    def columns(self, X: np.ndarray) -> np.ndarray:
         n = self.sorted.shape[1]
         rarity = np.empty(X.shape)
         for j, known in enumerate(self.sorted):
             below = np.searchsorted(known, X[:, j], "right")
             above = n - np.searchsorted(known, X[:, j], "left")
             rarity[:, j] = -np.log(((2 * np.minimum(below, above) + 1) / (n + 1)).clip(max=1))
-        return rarity.sum(axis=1), rarity
+        return rarity
 
 
-class Local:
+def effective_share(X: np.ndarray) -> float:
+    """Number of directions that the standardised columns vary in, as a share of the columns.
+
+    The exponential of the entropy of the principal variances (Roy & Vetterli, 2007): 1 where
+    columns do not depend on each other, 1 / d where they are all the same.
+    """
+    _, _, variances = principal_axes(Scale.standard(X)(X))
+    shares = variances[variances > 0] / variances.sum()
+    return float(np.exp(-shares @ np.log(shares)) / X.shape[1]) if len(shares) else 1.0
+
+
+class Local(Part):
     """How much farther the nearest rows are than those have theirs, in half-whitened columns.
 
     The comparison of the local outlier factor (Breunig et al., 2000), with logarithms; directions
@@ -97,20 +148,16 @@ class Local:
     """
 
     def __init__(self, core: np.ndarray, k: int = 5) -> None:
-        self.mean, spread = core.mean(axis=0), deviations(core)
-        self.spread = np.where(spread > 0, spread, np.inf)
-        _, axes, variances = principal_axes(self._standard(core))
+        self.scale = Scale.standard(core)
+        _, axes, variances = principal_axes(self.scale(core))
         share = variances + 0.01 * (variances.mean() or 1)
         self.directions = axes.T * share**-0.25
-        self.rows = self._standard(core) @ self.directions
+        self.rows = self.scale(core) @ self.directions
         self.k = min(k, len(core) - 1)
         self.search = NearestNeighbors(n_neighbors=self.k + 1, algorithm="brute").fit(self.rows)
         distances, _ = self._neighbours(self.rows)
         self.floor = 1e-3 * float(np.median(distances[:, -1])) + 1e-12
         self.own = np.log(distances.mean(axis=1) + self.floor)
-
-    def _standard(self, X: np.ndarray) -> np.ndarray:
-        return ((X - self.mean) / self.spread).round(6)
 
     def _neighbours(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distances and indices of the k nearest rows, of which none is the row itself."""
@@ -120,21 +167,26 @@ class Local:
         return np.take_along_axis(distances, first, 1), np.take_along_axis(neighbours, first, 1)
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
-        distances, neighbours = self._neighbours(self._standard(X) @ self.directions)
+        distances, neighbours = self._neighbours(self.scale(X) @ self.directions)
         return np.log(distances.mean(axis=1) + self.floor) - self.own[neighbours].mean(axis=1)
 
+    def columns(self, X: np.ndarray) -> np.ndarray:
+        rows = self.scale(X) @ self.directions
+        middles = self.rows[self._neighbours(rows)[1]].mean(axis=1)
+        return np.square((rows - middles) @ np.linalg.pinv(self.directions))
 
-class Swaps:
+
+class Swaps(Part):
     """What networks say that were trained to tell swapped values, each on 70 % of the rows."""
 
-    steps, batch = 200, 128
+    steps, batch, values = 200, 128, 2**16  # a batch has fewer rows where they are wide
 
-    def __init__(self, squash: Squash, core: np.ndarray, n_nets: int, seed: int) -> None:
-        self.squash = squash
+    def __init__(self, scale: Scale, core: np.ndarray, n_nets: int, seed: int) -> None:
+        self.scale = scale
         rng = np.random.default_rng(seed)
         n = min(max(2, int(np.ceil(0.7 * len(core)))), self.steps * self.batch)
         rows = [rng.permutation(len(core))[:n] for _ in range(n_nets)]
-        batch = min(n, self.batch)
+        batch = min(n, self.batch, max(16, self.values // core.shape[1]))
         nets = [
             SwapDetector(
                 latent_dim=64,
@@ -143,7 +195,7 @@ class Swaps:
                 batch_size=batch,
                 optimizer="adamw",
                 weight_decay=1e-4,
-                learning_rate=2e-3,
+                learning_rate=1e-3,
                 device="cpu",
                 random_state=int(rng.integers(2**31)),
             )
@@ -156,11 +208,16 @@ class Swaps:
             seen[r] = False
 
     def _inputs(self, X: np.ndarray) -> np.ndarray:
-        return self.squash(X).clip(-10, 10).astype(np.float32)
+        return self.scale(X).clip(-10, 10).astype(np.float32)
 
-    def __call__(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        logits = np.mean([net.logits(self._inputs(X)) for net in self.nets], axis=0)
-        return logits.sum(axis=1), 1 / (1 + np.exp(-logits))
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        return self._logits(X).sum(axis=1)
+
+    def columns(self, X: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-self._logits(X)))
+
+    def _logits(self, X: np.ndarray) -> np.ndarray:
+        return np.mean([net.logits(self._inputs(X)) for net in self.nets], axis=0)
 
     def of_core(self, core: np.ndarray) -> np.ndarray:
         """Sums for the core's own rows, by nets that did not learn from them if any."""

@@ -25,6 +25,11 @@ class SwapDetector(Autoencoder):
 
     _min_features = 1
 
+    def _start(self, X: np.ndarray) -> None:
+        """Keep 0 where it is: the usual value of a column that has one."""
+        super()._start(X)
+        self.mean_, self.scale_ = np.zeros(X.shape[1]), 1.0
+
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
         spoiled, swapped = zip(*map(self._swap, x, generators), strict=True)
         logits = net.decode(net.encode(torch.stack(spoiled)))

@@ -1,31 +1,34 @@
 """The detector to begin with: no settings, whether the training rows are clean or a mixed bag."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from ._detector import Detector
+from ._detector import Detector, in_chunks
 from ._linear import column_means, filled
 from ._params import Count, Range
-from ._parts import Local, Memory, Squash, Surprise, Swaps, Tails
+from ._parts import Local, Memory, Part, Scale, Surprise, Swaps, Tails, effective_share
 from ._training import seeded
 from .core import RobustCore, smallest
 
 ASSUMED_TRIM = 0.4  # what trim="auto" leaves out in the second of its two views,
-CAUTION = 0.8  # and what that view counts for
+CAUTION = 0.75  # and what that view counts for
+BLOCK = 256  # rows scored at a time
 
 
 class AnomalyDetector(Detector):
     """Score rows by how surprising they are in four views, added up.
 
     1. Memory: the distance from a kernel-weighted mean of the training rows around
-       (`KernelAutoencoder`), in columns squashed by asinh.
+       (`KernelAutoencoder`), in columns squashed by asinh, and in columns scaled by their range.
     2. Tails: how far out the values lie in their columns (Li et al., 2022).
     3. Locality: how much farther the nearest rows are than those have theirs (Breunig et al.,
-       2000); not where rows are trimmed.
+       2000).
     4. Swaps: networks of an autoencoder's shape, trained as a stack to tell values that were
        swapped in from other rows.
+
+    Where rows are trimmed, locality and the memory of ranges say little and are left out.
 
     Each view's values become surprise, ``-log(share of normal rows with a larger value)``, so that
     they can be added. Columns need no scaling: scores do not change with a column's unit or origin.
@@ -79,7 +82,7 @@ class AnomalyDetector(Detector):
     max_items: Count = 10_000
     random_state: int | np.random.RandomState | None = None
 
-    _block_size = 256
+    _block_size = BLOCK
     _min_features = 1
 
     def _fit(self, X: np.ndarray, y: Any) -> None:
@@ -99,26 +102,33 @@ class AnomalyDetector(Detector):
         if trim > 0:
             core = np.flatnonzero(RobustCore(trim=trim).fit(rows).core_)
             first = _View(rows, self._capped(core, seed), {"memory": 2, "tails": 1}, 1.0, 0, seed)
-            core = np.flatnonzero(smallest(first.total(rows), 1 - trim))
-        weights, bandwidth = self._weights(trim), 1.0 if trim else 0.5
+            core = np.flatnonzero(smallest(first.totals, 1 - trim))
+        weights, bandwidth = self._weights(rows, trim), 1.0 if trim else 0.5
         return _View(rows, self._capped(core, seed), weights, bandwidth, self.n_estimators, seed)
 
-    def _weights(self, trim: float) -> dict[str, float]:
-        """What each part counts for; among trimmed rows, locality says little."""
+    def _weights(self, rows: np.ndarray, trim: float) -> dict[str, float]:
+        """What each part counts for."""
         if trim > 0:
             return {"memory": 1, "tails": 1, "swaps": 1}
-        return {"memory": 2, "tails": 1, "local": 1, "swaps": 1}
+        independence = min(1.0, 2 * effective_share(rows))  # else a tail counts many times
+        return {"memory": 1, "ranges": 0.5, "tails": independence, "local": 1, "swaps": 1}
 
     def _capped(self, core: np.ndarray, seed: int) -> np.ndarray:
         return core[_some(len(core), self.max_items, np.random.default_rng(seed))]
 
-    def _threshold(self, X: np.ndarray) -> float:
-        return super()._threshold(X[self._drawn])
+    def _training_scores(self, X: np.ndarray) -> np.ndarray:
+        return -self._mixed([view.totals for view in self._views])
 
     def _row_errors(self, X: np.ndarray) -> np.ndarray:
         X = self._complete(X)
-        totals = [view.total(X) for view in self._views]
-        return totals[0] if len(totals) == 1 else _softly_larger(*totals)
+        return self._mixed([view.total(X) for view in self._views])
+
+    def _mixed(self, totals: list[np.ndarray]) -> np.ndarray:
+        """Of two views, softly the larger surprise."""
+        if len(totals) == 1:
+            return totals[0]
+        clean, trimmed = totals
+        return np.logaddexp(0.5 * clean, 0.5 * CAUTION * trimmed)
 
     def _feature_errors(self, X: np.ndarray) -> np.ndarray:
         complete = self._complete(X)
@@ -134,10 +144,10 @@ class AnomalyDetector(Detector):
 
     def _encode(self, X: np.ndarray) -> np.ndarray:
         memory = self._views[-1].memory
-        return memory.kernel._encode(memory.squash(self._complete(X)))
+        return memory.kernel._encode(memory.scale(self._complete(X)))
 
     def _decode(self, Z: np.ndarray) -> np.ndarray:
-        return self._views[-1].memory.squash.back(Z.astype(np.float64))
+        return self._views[-1].memory.scale.back(Z.astype(np.float64))
 
     def score_features(self, X: Any) -> np.ndarray:
         """What each value contributes to the surprise.
@@ -164,7 +174,15 @@ class AnomalyDetector(Detector):
 
 
 class _View:
-    """The parts of the score, fitted to one choice of normal rows."""
+    """The parts of the score, fitted to one choice of normal rows.
+
+    Attributes
+    ----------
+    core : ndarray of int
+        Which rows count as normal.
+    totals : ndarray of shape (n,)
+        Weighted sum of the surprises, of the training rows.
+    """
 
     def __init__(
         self,
@@ -177,55 +195,42 @@ class _View:
     ) -> None:
         self.core, self.weights = core, weights
         normal = rows[core]
-        squash = Squash.of(normal)
-        self.memory, self.tails = Memory(squash, normal, bandwidth, seed), Tails(rows)
-        self.local = Local(normal) if "local" in weights else None
-        self.swaps = Swaps(squash, normal, n_nets, seed) if "swaps" in weights else None
-        values, _ = self._values(normal)
-        if self.swaps is not None:
-            values["swaps"] = self.swaps.of_core(normal)
-        self.surprise = {name: Surprise(value) for name, value in values.items()}
+        robust = Scale.robust(normal)
+        self.memory = Memory(robust, normal, bandwidth, seed)
+        make: dict[str, Callable[[], Part]] = {
+            "memory": lambda: self.memory,
+            "ranges": lambda: Memory(Scale.range(normal), normal, bandwidth, seed),
+            "tails": lambda: Tails(rows),
+            "local": lambda: Local(normal),
+            "swaps": lambda: Swaps(robust, normal, n_nets, seed),
+        }
+        self.parts = {name: make[name]() for name in weights}
+        values = self._values(rows)
+        of_core = {name: value[core] for name, value in values.items()}
+        if isinstance(swaps := self.parts.get("swaps"), Swaps):
+            of_core["swaps"] = swaps.of_core(normal)
+        self.surprise = {name: Surprise(value) for name, value in of_core.items()}
+        self.totals = self._sum(values)
 
     def total(self, X: np.ndarray) -> np.ndarray:
         """Weighted sum of the surprises."""
-        values, _ = self._values(X)
-        parts = [self.weights[name] * self.surprise[name](value) for name, value in values.items()]
-        return np.sum(parts, axis=0)
+        return self._sum(self._values(X))
 
     def contributions(self, X: np.ndarray) -> np.ndarray:
         """The same, divided among the columns."""
-        values, columns = self._values(X)
         total = np.zeros(X.shape)
-        for name, value in values.items():
-            share = columns[name] / np.maximum(columns[name].sum(axis=1, keepdims=True), 1e-300)
-            total += (self.weights[name] * self.surprise[name](value))[:, None] * share
+        for name, part in self.parts.items():
+            share = part.columns(X)
+            share /= np.maximum(share.sum(axis=1, keepdims=True), 1e-300)
+            total += (self.weights[name] * self.surprise[name](part(X)))[:, None] * share
         return total
 
-    def _values(self, X: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Each part's value of a row, and what its columns have in it."""
-        results = [self._of_block(X[i : i + 256]) for i in range(0, len(X), 256)]
-        values, columns = (
-            {
-                name: np.concatenate([result[which][name] for result in results])
-                for name in self.weights
-            }
-            for which in (0, 1)
-        )
-        return values, columns
+    def _values(self, X: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: in_chunks(part, X, BLOCK) for name, part in self.parts.items()}
 
-    def _of_block(self, X: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        memory, residual = self.memory(X)
-        tails, rarity = self.tails(X)
-        values, columns = {"memory": memory, "tails": tails}, {"memory": residual, "tails": rarity}
-        if self.local is not None:
-            values["local"], columns["local"] = self.local(X), residual
-        if self.swaps is not None:
-            values["swaps"], columns["swaps"] = self.swaps(X)
-        return values, columns
-
-
-def _softly_larger(clean: np.ndarray, trimmed: np.ndarray) -> np.ndarray:
-    return np.logaddexp(0.5 * clean, 0.5 * CAUTION * trimmed)
+    def _sum(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        surprises = [self.weights[name] * self.surprise[name](values[name]) for name in values]
+        return np.sum(surprises, axis=0)
 
 
 def _some(n: int, at_most: int, rng: np.random.Generator) -> np.ndarray:

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.special import softmax
 from sklearn.cluster import kmeans_plusplus
-from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 
 from ._detector import Detector
@@ -17,7 +17,7 @@ from ._training import seeded
 class KernelAutoencoder(Detector):
     """Score rows by their distance from a weighted mean of the training rows around them.
 
-    ``x_hat = sum_i w_i a_i`` over the training rows a_i, with weights
+    ``x_hat = sum_i w_i a_i`` over the nearest training rows a_i, with weights
     ``softmax_i(-||x - a_i||^2 / (2 h^2))``: attention over remembered rows, or a step of mean shift
     (Nadaraya & Watson, 1964; Fukunaga & Hostetler, 1975). Nothing is trained. A row equal to a
     remembered one is scored without it.
@@ -27,6 +27,9 @@ class KernelAutoencoder(Detector):
     bandwidth : float, default=0.25
         h, as a share of the median distance to the 5th nearest neighbour in training (where that is
         not 0).
+    n_neighbors : int or None, default=50
+        Nearest rows that have weight; None for all, which takes longer. In many columns all rows
+        are about equally far, and what lies beyond the nearest blurs the mean.
     max_items : int, default=10000
         Rows remembered at most; of more, this many are picked far apart from each other by
         k-means++ seeding (Arthur & Vassilvitskii, 2007).
@@ -63,6 +66,7 @@ class KernelAutoencoder(Detector):
     """
 
     bandwidth: Positive = 0.25
+    n_neighbors: Count | None = 50
     max_items: Count = 10_000
     random_state: int | np.random.RandomState | None = None
 
@@ -79,26 +83,30 @@ class KernelAutoencoder(Detector):
         if len(X) > self.max_items:
             seed = int(seeded(self.random_state).initial_seed() % 2**32)
             self.items_ = kmeans_plusplus(self.items_, self.max_items, random_state=seed)[0]
+        self._k = self.n_neighbors or len(self.items_)
+        self._search = NearestNeighbors(algorithm="brute").fit(self.items_ - self.mean_)
         self.bandwidth_ = self.bandwidth * self._typical_distance() or 1.0
 
     def _typical_distance(self) -> float:
         """Median distance of items to their 5th nearest neighbour, on 2,000 items at most."""
         some = self.items_[:: -(-len(self.items_) // 2000)]
         k = min(5, len(self.items_) - 1)
-        centred = self.items_ - self.mean_
-        neighbours = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(centred)
-        distances = neighbours.kneighbors(some - self.mean_)[0][:, k]
+        distances = self._search.kneighbors(some - self.mean_, k + 1)[0][:, k]
         apart = distances > 0  # copies of a row say nothing of the distance between rows
         return float(np.median(distances[apart])) if apart.any() else 0.0
 
     def _encode(self, X: np.ndarray) -> np.ndarray:
         X = filled(X, self.mean_).astype(np.float64)
-        squares = euclidean_distances(X - self.mean_, self.items_ - self.mean_, squared=True)
-        nearest = squares.argmin(axis=1)
-        itself = np.flatnonzero((self.items_[nearest] == X).all(axis=1))
-        squares[itself, nearest[itself]] = np.inf  # no row is rebuilt from itself
-        exponents = squares / (-2 * self.bandwidth_**2)
-        return softmax(exponents, axis=1) @ self.items_
+        n_items, k = len(self.items_), self._k
+        distances, near = self._search.kneighbors(X - self.mean_, min(k + 1, n_items))
+        itself = (self.items_[near[:, 0]] == X).all(axis=1)
+        if n_items > 1:  # no row is rebuilt from itself
+            distances[itself, 0] = np.inf
+        if n_items > k:  # one for those that are not there themselves
+            distances[~itself, -1] = np.inf
+        weights = softmax(distances**2 / (-2 * self.bandwidth_**2), axis=1)
+        ends = np.arange(len(X) + 1) * near.shape[1]
+        return csr_array((weights.ravel(), near.ravel(), ends), (len(X), n_items)) @ self.items_
 
     def _decode(self, Z: np.ndarray) -> np.ndarray:
         return Z.astype(np.float64)

@@ -94,7 +94,7 @@ DETECTORS: dict[str, Callable[[int, float], Any]] = {  # seed, share to trim whe
     "PyOD VAE": lambda seed, _: PyOD("VAE", seed),
     "PyOD ECOD": lambda seed, _: PyOD("ECOD", seed),
 }
-ABLATION = ("memory", "tails", "local", "swaps")
+ABLATION = ("memory", "ranges", "tails", "local", "swaps")
 for part in ABLATION:
     DETECTORS[f"without {part}"] = lambda seed, trim, part=part: without(part, seed, trim)
 STANDARD = [name for name in DETECTORS if not name.startswith("without")]
@@ -104,8 +104,8 @@ def without(part: str, seed: int, trim: float) -> AnomalyDetector:
     """Build the detector with one of its parts taken away."""
 
     class Without(AnomalyDetector):
-        def _weights(self, trim: float) -> dict[str, float]:
-            return {name: w for name, w in super()._weights(trim).items() if name != part}
+        def _weights(self, rows: np.ndarray, trim: float) -> dict[str, float]:
+            return {name: w for name, w in super()._weights(rows, trim).items() if name != part}
 
     return Without(trim=trim, random_state=seed)
 

@@ -9,7 +9,7 @@ from sklearn.covariance import MinCovDet
 from sklearn.metrics import roc_auc_score
 
 from aedetect import AnomalyDetector, RobustCore
-from aedetect._parts import Local, Squash, Surprise, Tails
+from aedetect._parts import Local, Scale, Surprise, Tails, effective_share
 
 TRIMS = [0.0, 0.4, "auto"]
 
@@ -140,11 +140,12 @@ def test_surprise_is_minus_the_logarithm_of_the_tail(rng):
 
 
 def test_tails_count_both_ends():
-    tails, rarity = Tails(np.arange(99.0)[:, None])(np.array([[0.0], [49.0], [98.0], [1e9]]))
+    part, X = Tails(np.arange(99.0)[:, None]), np.array([[0.0], [49.0], [98.0], [1e9]])
+    tails = part(X)
     assert tails[1] == 0
     assert tails[0] == tails[2] == pytest.approx(-np.log(3 / 100))
     assert tails[3] == pytest.approx(-np.log(1 / 100))
-    np.testing.assert_array_equal(rarity[:, 0], tails)
+    np.testing.assert_array_equal(part.columns(X)[:, 0], tails)
 
 
 def test_locality_sees_a_row_between_clusters_of_different_density(rng):
@@ -154,12 +155,31 @@ def test_locality_sees_a_row_between_clusters_of_different_density(rng):
     assert near_dense > in_wide + 1
 
 
-def test_squash_is_undone(rng):
+@pytest.mark.parametrize("kind", ["robust", "range", "standard"])
+def test_scales_are_undone_and_do_not_know_units(kind, rng):
     X = np.c_[rng.standard_normal((100, 3)) * [1, 1e3, 1e-3], np.ones(100)]
-    squash = Squash.of(X)
-    np.testing.assert_allclose(squash.back(squash(X)), X, rtol=1e-3, atol=1e-5)
-    assert (squash(X)[:, 3] == 0).all()
-    np.testing.assert_array_equal(squash(X), Squash.of(X * 7 + 1)(X * 7 + 1))
+    of = getattr(Scale, kind)
+    scale = of(X)
+    np.testing.assert_allclose(scale.back(scale(X)), X, rtol=1e-3, atol=1e-3)
+    assert (scale(X)[:, 3] == 0).all()
+    np.testing.assert_array_equal(scale(X), of(X * 7 + 1)(X * 7 + 1))
+
+
+def test_ranges_keep_what_columns_of_one_unit_have_in_common(rng):
+    pixels = rng.integers(0, 256, (500, 4)).astype(float)
+    pixels[rng.random(500) < 0.95, 3] = 0  # hardly used
+    pixels[0], pixels[1] = 0, 255
+    np.testing.assert_allclose(Scale.range(pixels)(pixels), pixels / 255, atol=1e-6)
+    robust = Scale.robust(pixels)
+    assert robust.spread[3] == pytest.approx(pixels[:, 3].std())  # over half are equal
+
+
+def test_effective_share_counts_independent_columns(rng):
+    X = rng.standard_normal((5000, 4))
+    assert effective_share(X) == pytest.approx(1, abs=0.01)
+    assert effective_share(X[:, [0, 0, 1, 1]] * [1, 9, 1, -5]) == pytest.approx(0.5, abs=0.01)
+    assert effective_share(X[:, [0, 0, 0, 0]]) == pytest.approx(0.25, abs=0.01)
+    assert effective_share(np.ones((5, 3))) == 1
 
 
 def test_tiny_units_and_huge_values(rng):

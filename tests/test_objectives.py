@@ -185,11 +185,13 @@ def test_memory_codes_are_convex_combinations(digits):
 # Kernel ---------------------------------------------------------------------------------------
 
 
-def test_kernel_equals_its_formula(digits):
+@pytest.mark.parametrize("n_neighbors", [7, 200, None])
+def test_kernel_equals_its_formula(digits, n_neighbors):
     train, test = digits[:200], digits[200:230]
-    model = KernelAutoencoder(bandwidth=0.5).fit(train)
+    model = KernelAutoencoder(bandwidth=0.5, n_neighbors=n_neighbors).fit(train)
     squares = ((test[:, None] - train[None]) ** 2).sum(-1)
     weights = np.exp(-squares / (2 * model.bandwidth_**2))
+    weights[squares > np.sort(squares)[:, [(n_neighbors or 200) - 1]]] = 0
     weights /= weights.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(model.reconstruct(test), weights @ train, atol=1e-8)
 
@@ -210,6 +212,8 @@ def test_kernel_memory_is_capped(digits):
     assert (model.items_[:, None] == digits[None]).all(-1).any(1).all()  # rows, not means
     again = KernelAutoencoder(max_items=100, random_state=0).fit(digits)
     np.testing.assert_array_equal(again.items_, model.items_)
+    single = KernelAutoencoder(max_items=1, random_state=0).fit(digits)
+    np.testing.assert_allclose(single.reconstruct(digits[:9]), np.tile(single.items_, (9, 1)))
 
 
 # Convolutions ---------------------------------------------------------------------------------
