@@ -5,16 +5,29 @@ from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import numpy as np
+from joblib import parallel_config
 from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    RandomizedSearchCV,
+    check_cv,
+)
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, indexable
 
 from ._params import STACK_BYTES
 from ._splits import Fold, InlierKFold, NoveltySplit, n_rows
 
-__all__ = ["InlierKFold", "NoveltySplit", "StackedGridSearchCV", "StackedRandomizedSearchCV"]
+__all__ = [
+    "InlierKFold",
+    "NoveltySplit",
+    "StackedGridSearchCV",
+    "StackedHalvingGridSearchCV",
+    "StackedRandomizedSearchCV",
+]
 
 logger = logging.getLogger("aedetect")
 
@@ -104,7 +117,8 @@ class _Stacks:
                     continue
                 jobs.append((i, fold, key, estimator, model, data))
         models, data = [job[4] for job in jobs], [job[5] for job in jobs]
-        self.seconds = [np.zeros(len(self.folds)) for _ in candidates]
+        first = len(self.seconds)
+        self.seconds += [np.zeros(len(self.folds)) for _ in candidates]
         fitted = fit_all(models, data, self.max_bytes, self.n_jobs)
         for (i, fold, key, estimator, *_), (model, failure, seconds) in zip(
             jobs, fitted, strict=True
@@ -114,7 +128,7 @@ class _Stacks:
             else:
                 estimator = model
             self.shelf.put(key, estimator, failure)
-            self.seconds[i][fold] = seconds
+            self.seconds[first + i][fold] = seconds
 
     def _split(self, estimator: Any, fold: int) -> tuple[Any, Any]:
         """Return the network at the end and the rows it learns from, after the steps before it.
@@ -172,8 +186,10 @@ class _StackedSearch:
         -------
         self
         """
-        if set(params) - {"groups"}:
-            logger.info("Nothing is stacked: fit gets %s.", ", ".join(params))
+        others = set(params) - {"groups"}
+        if others or getattr(self, "resource", None) == "n_samples":
+            reason = f"fit gets {', '.join(others)}" if others else "folds change with n_samples"
+            logger.info("Nothing is stacked: %s.", reason)
             return super().fit(X, y, **params)  # type: ignore[misc]
         X, y = indexable(X, y)
         given = {name: getattr(self, name) for name in ("estimator", "cv", "n_jobs")}
@@ -182,8 +198,8 @@ class _StackedSearch:
         self._stacks = stacks
         try:
             self.estimator, self.cv = _FromShelf(self.estimator, stacks.shelf), folds
-            self.n_jobs = 1  # what is left to do is scoring
-            with config_context(enable_metadata_routing=False):
+            self.n_jobs = 1  # what is left to do is scoring, here
+            with config_context(enable_metadata_routing=False), parallel_config("sequential"):
                 super().fit(X, y, rows=np.arange(n_rows(X)))  # type: ignore[misc]
         finally:
             del self._stacks
@@ -198,11 +214,13 @@ class _StackedSearch:
     ) -> None:
         """Train candidates ahead, whenever scikit-learn is about to evaluate some."""
 
-        def train_and_evaluate(candidates: Iterable[dict[str, Any]], **options: Any) -> Any:
+        def train_and_evaluate(
+            candidates: Iterable[dict[str, Any]], cv: Any = None, **options: Any
+        ) -> Any:
             candidates = list(candidates)
             if hasattr(self, "_stacks"):
                 self._stacks.train(candidates)
-            return evaluate_candidates(candidates, **options)
+            return evaluate_candidates(candidates, cv, **options)
 
         super()._run_search(train_and_evaluate, callback_ctx=callback_ctx)  # type: ignore[misc]
 
@@ -356,3 +374,105 @@ class StackedRandomizedSearchCV(_StackedSearch, RandomizedSearchCV):
             return_train_score=return_train_score,
         )
         self.max_stack_bytes = max_stack_bytes
+
+
+class StackedHalvingGridSearchCV(_StackedSearch, HalvingGridSearchCV):
+    """Grid search by successive halving over epochs, each round of it trained together.
+
+    All candidates are trained for a few epochs, the best third of them anew for three times as
+    many, and so on (Jamieson & Talwalkar, 2016). `StackedGridSearchCV` says what can be stacked,
+    ``sklearn.model_selection.HalvingGridSearchCV`` what the other parameters mean.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What to search the parameters of.
+    param_grid : dict or list of dict
+        Values to try.
+    factor : int or float, default=3
+        One in so many candidates goes on, with so many times the epochs.
+    resource : str, default="epochs"
+        What is given in growing amounts: a parameter of the estimator that is a whole number; in a
+        Pipeline with the step in front, as in ``"autoencoder__epochs"``.
+    max_resources : int or "auto", default="auto"
+        Most that a candidate gets; "auto": what the estimator has.
+    min_resources, aggressive_elimination, cv, scoring, refit, error_score, return_train_score, \
+    random_state, verbose
+        As in ``HalvingGridSearchCV``.
+    n_jobs : int, default=None
+        Stacks trained at a time, through joblib.
+    max_stack_bytes : int, default=16777216
+        Memory for parameters and activations of one stack.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_, n_resources_, \
+    n_candidates_, n_iterations_
+        As in ``HalvingGridSearchCV``.
+
+    Raises
+    ------
+    ValueError
+        If the resource is no parameter of the estimator.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from aedetect import Autoencoder
+    >>> from aedetect.model_selection import StackedHalvingGridSearchCV
+    >>> grid = {"latent_dim": [2, 4, 8], "learning_rate": [1e-4, 1e-3, 3e-3]}
+    >>> model = Autoencoder(epochs=9, random_state=0)
+    >>> search = StackedHalvingGridSearchCV(model, grid, cv=2).fit(load_digits().data[:300])
+    >>> search.n_candidates_, search.n_resources_
+    ([9, 3, 1], [1, 3, 9])
+    """
+
+    max_resources: Any
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_grid: Any,
+        *,
+        factor: float = 3,
+        resource: str = "epochs",
+        max_resources: int | str = "auto",
+        min_resources: int | str = "exhaust",
+        aggressive_elimination: bool = False,
+        cv: Any = 5,
+        scoring: Any = None,
+        refit: Any = True,
+        error_score: Any = np.nan,
+        return_train_score: bool = True,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        max_stack_bytes: int = STACK_BYTES,
+    ) -> None:
+        super().__init__(
+            estimator,
+            param_grid,
+            factor=factor,
+            resource=resource,
+            max_resources=max_resources,
+            min_resources=min_resources,
+            aggressive_elimination=aggressive_elimination,
+            cv=cv,
+            scoring=scoring,
+            refit=refit,
+            error_score=error_score,
+            return_train_score=return_train_score,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            verbose=verbose,
+        )
+        self.max_stack_bytes = max_stack_bytes
+
+    def _check_input_parameters(self, X: Any, y: Any, split_params: Any) -> None:
+        given = self.max_resources
+        try:
+            if given == "auto":
+                self.max_resources = self.estimator.get_params().get(self.resource, given)
+            super()._check_input_parameters(X, y, split_params)
+        finally:
+            self.max_resources = given

@@ -12,7 +12,13 @@ from sklearn.base import clone
 from sklearn.callback import ProgressBar
 from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_score
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    RandomizedSearchCV,
+    cross_val_score,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
@@ -33,6 +39,7 @@ from aedetect.model_selection import (
     InlierKFold,
     NoveltySplit,
     StackedGridSearchCV,
+    StackedHalvingGridSearchCV,
     StackedRandomizedSearchCV,
 )
 
@@ -155,8 +162,51 @@ def test_randomized_search_equals_scikit_learns(labelled):
     assert_same_search(stacked, plain)
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_jobs_and_small_stacks_change_nothing(backend, labelled):
+@pytest.mark.parametrize("piped", [False, True])
+def test_halving_over_epochs_equals_scikit_learns(piped, labelled, monkeypatch):
+    X, _ = labelled
+    model = make_pipeline(StandardScaler(), Autoencoder(**SMALL)) if piped else Autoencoder(**SMALL)
+    front = "autoencoder__" if piped else ""
+    model.set_params(**{f"{front}epochs": 8})
+    grid = {f"{front}latent_dim": [2, 5], f"{front}learning_rate": [1e-4, 1e-2]}
+    options = {"factor": 2, "cv": 2, "resource": f"{front}epochs", "random_state": 0}
+    plain = HalvingGridSearchCV(model, grid, max_resources=8, **options).fit(X)
+    alone, train = [], Autoencoder.fit
+    monkeypatch.setattr(
+        Autoencoder, "fit", lambda self, X, y=None: alone.append(1) or train(self, X, y)
+    )
+    stacked = StackedHalvingGridSearchCV(model, grid, **options).fit(X)
+    assert len(alone) == 1  # the refit
+    assert_same_search(stacked, plain)
+    assert stacked.n_resources_ == [2, 4, 8]
+    assert (stacked.cv_results_["mean_fit_time"] > 0).all()
+    assert stacked.best_estimator_.get_params()[f"{front}epochs"] == 8
+    with pytest.raises(ValueError, match="depth"):
+        StackedHalvingGridSearchCV(model, grid, resource="depth").fit(X)
+
+
+def test_halving_over_rows_is_scikit_learns(labelled, caplog):
+    options = {"factor": 2, "cv": 2, "resource": "n_samples", "random_state": 0}
+    arguments = Autoencoder(**SMALL), {"latent_dim": [2, 5]}
+    plain = HalvingGridSearchCV(*arguments, **options).fit(labelled[0])
+    with caplog.at_level(logging.INFO, "aedetect"):
+        stacked = StackedHalvingGridSearchCV(*arguments, **options).fit(labelled[0])
+    assert "folds change with n_samples" in caplog.text
+    assert_same_search(stacked, plain, atol=0)
+
+
+@pytest.fixture(scope="module")
+def dask_client():
+    from distributed import Client
+
+    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as it:
+        yield it
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading", "dask"])
+def test_jobs_and_small_stacks_change_nothing(backend, labelled, request):
+    if backend == "dask":
+        request.getfixturevalue("dask_client")
     grid = {"latent_dim": [2, 3], "random_state": [0, 1]}
     search = StackedGridSearchCV(Autoencoder(**SMALL), grid, cv=2).fit(labelled[0])
     with parallel_config(backend=backend, n_jobs=2):
