@@ -41,7 +41,7 @@ class AnomalyDetector(Detector):
         takes, softly, the larger surprise.
     n_estimators : int, default=4
         Networks in the stack.
-    max_items : int, default=10000
+    max_items : int, default=20000
         Rows remembered at most; of tables with more than twice as many rows, that many are drawn at
         random to learn from, and for the threshold.
     contamination : float or "auto", default="auto"
@@ -79,7 +79,7 @@ class AnomalyDetector(Detector):
 
     trim: Literal["auto"] | Annotated[float, Range(0, 0.9)] = "auto"
     n_estimators: Count = 4
-    max_items: Count = 10_000
+    max_items: Count = 20_000
     random_state: int | np.random.RandomState | None = None
 
     _block_size = BLOCK
