@@ -15,7 +15,7 @@ def explain_rows(detector: Any, frame: pd.DataFrame, n_features: int = 3) -> pd.
         Fitted steps of which the last is a detector with `reconstruct` and `score_features`, and
         the others can be inverted.
     frame : DataFrame of shape (n_rows, n_columns)
-        Numeric rows.
+        Numeric rows; NaN, which has no part in a row's error, where a value is missing.
     n_features : int, default=3
         Features named for each row.
 
@@ -28,7 +28,7 @@ def explain_rows(detector: Any, frame: pd.DataFrame, n_features: int = 3) -> pd.
     """
     scale, last = detector[:-1], detector[-1]
     scaled = scale.transform(frame)
-    errors = last.score_features(scaled)
+    errors = np.nan_to_num(last.score_features(scaled), nan=0.0)
     expected = np.asarray(scale.inverse_transform(last.reconstruct(scaled)))
     observed, names = frame.to_numpy(), frame.columns.to_numpy()
     order = np.argsort(-errors, axis=1, kind="stable")[:, :n_features]

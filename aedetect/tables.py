@@ -130,7 +130,7 @@ def numeric_columns(frame: pd.DataFrame, exclude: Sequence[str] = ()) -> pd.Data
     Returns
     -------
     DataFrame
-        Of float64, finite, at least two columns, not all of them constant.
+        Of float64, NaN for missing cells, at least two columns, not all of them constant.
 
     Raises
     ------
@@ -156,6 +156,11 @@ def numeric_columns(frame: pd.DataFrame, exclude: Sequence[str] = ()) -> pd.Data
         _refuse_cells(name, kept[name], numbers[name])
     if (numbers.nunique() == 1).all():
         raise ValueError("every column is constant; there is nothing to learn")
+    if (empty := numbers.isna().all(axis=1).to_numpy()).any():
+        raise ValueError(
+            f"row {empty.argmax() + 1} has no value in the columns that are learned from "
+            f"({empty.sum()} such rows); drop them"
+        )
     return numbers
 
 
@@ -167,15 +172,16 @@ def _mostly_text(column: pd.Series, numbers: pd.Series) -> bool:
 
 
 def _refuse_cells(name: str, column: pd.Series, numbers: pd.Series) -> None:
-    bad = ~(np.abs(numbers.to_numpy()) < LARGEST)
+    if column.isna().all():
+        raise ValueError(f"column {name!r} is empty; leave out with --exclude {name!r}")
+    bad = ~(np.abs(numbers.to_numpy()) < LARGEST) & column.notna().to_numpy()
     if not bad.any():
         return
     first = int(np.argmax(bad))
-    cell = column.iloc[first]
-    what = "is missing" if pd.isna(cell) else f"holds {str(cell)!r}, not a number below 1e100"
     raise ValueError(
-        f"column {name!r}, row {first + 1} {what} ({bad.sum()} such cells in this column); correct "
-        f"or drop the rows, or leave out with --exclude {name!r}"
+        f"column {name!r}, row {first + 1} holds {str(column.iloc[first])!r}, not a number below "
+        f"1e100 ({bad.sum()} such cells in this column); correct or drop the rows, or leave out "
+        f"with --exclude {name!r}"
     )
 
 

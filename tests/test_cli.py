@@ -64,6 +64,20 @@ def test_expected_values_are_in_the_columns_own_unit(table, tmp_path):
     assert c.between(30, 70).all()
 
 
+def test_missing_cells_are_no_obstacle_and_no_reason(table, tmp_path):
+    frame = pd.read_csv(table)
+    frame.loc[::7, "c"] = np.nan
+    frame.to_csv(tmp_path / "gappy.csv", index=False)
+    result = run("detect", tmp_path / "gappy.csv", "--output", tmp_path / "out.csv")
+    assert result.exit_code == 0, result.output
+    rows = pd.read_csv(tmp_path / "out.csv")
+    assert rows["score"].idxmin() == 40
+    gappy = rows[::7]
+    assert (gappy["feature_3"] == "c").all()
+    assert (gappy["share_3"] == 0).all()
+    assert gappy["observed_3"].isna().all()
+
+
 def test_same_seed_same_file(table, tmp_path):
     for name in ("x.csv", "y.csv"):
         assert run("detect", table, "--output", tmp_path / name, "--seed", 3).exit_code == 0
@@ -119,7 +133,8 @@ BROKEN = {
     "one column": ("a\n1\n2\n", "has one column, 'a'"),
     "text cell": ("a,b\n1,2\nx7,3\n3,5\n", "column 'a', row 2 holds 'x7'"),
     "text column": ("a,b,name\n1,2,x\n2,3,y\n", "not numeric: 'name'; leave out with --exclude"),
-    "missing value": ("a,b\n1,2\n2,\n3,5\n", "column 'b', row 2 is missing (1 such"),
+    "empty column": ("a,b,c\n1,2,\n2,3,\n3,5,\n", "column 'c' is empty"),
+    "empty row": ("a,b\n1,2\n,\n3,5\n", "row 2 has no value"),
     "infinite value": ("a,b\n1,2\n2,inf\n3,5\n", "column 'b', row 2 holds 'inf'"),
     "constant columns": ("a,b\n1,2\n1,2\n1,2\n", "every column is constant"),
     "duplicate names": ("a,b,a\n1,2,3\n4,5,6\n", "several columns named 'a'"),
