@@ -39,15 +39,11 @@ class SwapDetector(Autoencoder):
     def _swap(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Rows (n, d) with values from other rows, and 1 where that is so."""
         n, d = x.shape
-
-        def uniform(*shape: int) -> Tensor:
-            return torch.rand(shape, generator=generator, dtype=x.dtype)
-
-        donors = torch.randint(n, (n, d), generator=generator)
-        noise = torch.randn((n, d), generator=generator, dtype=x.dtype)
-        share = LEAST + (MOST - LEAST) * uniform(n, 1)
-        swapped = uniform(n, d) < share
-        return torch.where(swapped, x.gather(0, donors) + NOISE * noise, x), swapped.to(x)
+        donors = torch.empty((n, d), dtype=torch.int64).random_(n, generator=generator)
+        noise = torch.empty((n, d)).normal_(0, NOISE, generator=generator)
+        share = torch.empty((n, 1)).uniform_(LEAST, MOST, generator=generator)
+        swapped = torch.empty((n, d)).uniform_(generator=generator) < share
+        return torch.where(swapped, x.gather(0, donors) + noise, x), swapped.to(x)
 
     def logits(self, X: np.ndarray) -> np.ndarray:
         """How swapped each value looks, (n, d); X is float and complete."""
