@@ -149,10 +149,12 @@ def autograd(rowwise_loss: Callable[[Tensor], Tensor], flat: Flat, X: Tensor) ->
     """
 
     def gradient(rows: Tensor) -> Tensor:
-        with torch.inference_mode(False):
+        with torch.inference_mode(False), torch.enable_grad():
             flat.gradient.zero_()
-            losses = rowwise_loss(X[rows])
-            losses.mean(-1).sum().backward()
+            x = X.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
+            losses = rowwise_loss(x)
+            share = torch.full(losses.shape, 1 / rows.shape[1], device=X.device, dtype=X.dtype)
+            losses.backward(share)
         return losses.detach().sum(-1)
 
     return gradient

@@ -119,6 +119,10 @@ class Coder(nn.Module):
         """Put the column mean where a value is missing."""
         if x.sum().isfinite():  # far quicker than to look at each value
             return x
+        return self.put_means(x)
+
+    def put_means(self, x: Tensor) -> Tensor:
+        """Do what `fill` does, without a look at whether there is anything to do."""
         return torch.where(x.isnan(), self.get_buffer("column_means"), x)
 
     def encode(self, x: Tensor) -> Tensor:

@@ -1,0 +1,231 @@
+"""A training step recorded once and replayed: the same kernels on the same memory.
+
+On small nets nearly all of autograd's time goes into bookkeeping: a graph built and torn down at
+each step, tensors allocated, views taken. The kernels that do the arithmetic are the same ones
+every time. So the first step is recorded below autograd, forward and backward alike, and from then
+on its kernels run again in their order, each writing where it wrote before: to the last bit what
+autograd would find. Nothing here knows an objective.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ._training import Gradient
+
+Kernel = Any  # one overload of an operator, such as torch.ops.aten.mul.Tensor
+
+
+class _Call(NamedTuple):
+    """A kernel that ran, on what, and what came out."""
+
+    kernel: Kernel
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    result: Any
+
+    def detached(self) -> "_Call":
+        """The same on the same memory, without the graph that autograd hangs on it."""
+        return _Call(self.kernel, *(_each(Tensor.detach, part) for part in self[1:]))
+
+    @property
+    def reads(self) -> set[int]:
+        return set(map(_memory, _tensors((self.args, self.kwargs))))
+
+    @property
+    def writes(self) -> set[int]:
+        return set(map(_memory, _tensors(self.result)))
+
+    @property
+    def is_random(self) -> bool:
+        values = (*self.args, *self.kwargs.values())
+        return any(isinstance(value, torch.Generator) for value in values)
+
+    @property
+    def computes(self) -> bool:
+        """Whether it does more than take a view or ask for memory."""
+        if self.kernel._schema.is_mutable:
+            return True
+        return "empty" not in self.kernel.__name__ and not self.writes & self.reads
+
+    @property
+    def shows_values(self) -> bool:
+        """Whether Python, or the shape of the result, gets to know what is in a tensor."""
+        revealing = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+        return bool(revealing & set(self.kernel.tags))
+
+
+class _Recording(TorchDispatchMode):
+    """Notes the kernels that run within."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[_Call] = []
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else the first call imports torch's compiler, for a second
+
+    def __torch_dispatch__(
+        self, kernel: Kernel, _types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        result = kernel(*args, **(kwargs or {}))
+        self.calls.append(_Call(kernel, args, kwargs or {}, result))
+        return result
+
+
+class _Recorded(NamedTuple):
+    """What it takes to do a step again."""
+
+    rows: Tensor  # the batch is put here,
+    steps: list[Callable[[], object]]  # these are run,
+    total: Tensor  # and the loss is here
+
+
+class Replayed:
+    """A gradient that is worked out at the first batch of each size, and replayed after that.
+
+    Parameters
+    ----------
+    gradient : Gradient
+        It must do the same at every call but for the rows, the parameters and what it draws from
+        its generators. Where it looks at values, and might decide by them, it is not replayed.
+    phase : callable
+        When what it returns changes, everything is recorded anew.
+    """
+
+    def __init__(self, gradient: Gradient, phase: Callable[[], Hashable] = lambda: None) -> None:
+        self.gradient, self.phase = gradient, phase
+        self.recorded: dict[int, _Recorded | None] = {}
+        self.recorded_in = phase()
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Summed loss (K,) of the rows (K, b); the mean loss's gradient is left in place."""
+        if self.recorded_in != self.phase():
+            self.recorded.clear()
+            self.recorded_in = self.phase()
+        b = rows.shape[1]
+        if b not in self.recorded:
+            return self._record(rows)
+        recorded = self.recorded[b]
+        if recorded is None:
+            return self.gradient(rows)
+        recorded.rows.copy_(rows)
+        for step in recorded.steps:
+            step()
+        return recorded.total
+
+    def _record(self, rows: Tensor) -> Tensor:
+        with torch.inference_mode(False):
+            fixed = rows.clone()
+        with _Recording() as recording:
+            total = self.gradient(fixed)
+        before = total.clone()
+        steps = _steps(recording.calls)
+        self.recorded[rows.shape[1]] = None if steps is None else _Recorded(fixed, steps, total)
+        return before
+
+
+def _steps(calls: Sequence[_Call]) -> list[Callable[[], object]] | None:
+    """What has to be run to do the calls again; None where that cannot be told."""
+    if any(call.shows_values for call in calls):
+        return None
+    calls = [call.detached() for call in calls if call.computes]
+    changing = _changing(calls)
+    with torch.no_grad():
+        return [_again(call) for call in calls if call.writes & changing]
+
+
+def _changing(calls: Sequence[_Call]) -> set[int]:
+    """Memory that differs from step to step: given, random, or computed from such."""
+    made: set[int] = set()
+    changing: set[int] = set()
+    for call in calls:
+        changing |= call.reads - made
+        made |= call.writes
+    known = -1
+    while known < len(changing):  # until nothing is added; a kernel may write to older memory
+        known = len(changing)
+        for call in calls:
+            if call.is_random or call.reads & changing or call.writes & changing:
+                changing |= call.writes
+    return changing
+
+
+def _again(call: _Call) -> Callable[[], object]:
+    """Return the fastest way to run a call into the memory of its result.
+
+    Torch's own Python functions are quicker to call than its operators. Which of them takes the
+    arguments is found by trying; the numbers that come of it are overwritten by the next replay.
+    """
+    kernel, args, kwargs, result = call
+    name = kernel._schema.name.removeprefix("aten::")
+    if kernel._schema.is_mutable:
+        owner: Any = torch.Tensor if name.endswith("_") else torch
+        ways = [(getattr(owner, name, None), kwargs), (kernel._op, kwargs)]
+        if call.is_random:  # a try would draw
+            return partial(kernel._op, *args, **kwargs)
+    elif name in ("clone", "_to_copy"):
+        return partial(result.copy_, args[0])
+    else:
+        ways = [(getattr(torch, name, None), {**kwargs, "out": result})]
+        ways += [(way, kwargs | into) for way, into in _overloads(kernel, result)]
+    for way, options in ways:
+        if way and not call.is_random and _runs(way, args, options):
+            return partial(way, *args, **options)
+    return lambda: _each(Tensor.copy_, result, kernel(*args, **kwargs))
+
+
+def _overloads(kernel: Kernel, result: Any) -> Iterator[tuple[Kernel, dict[str, Tensor]]]:
+    """The overloads of a kernel that take the same and write to a place they are given."""
+    results = result if isinstance(result, tuple | list) else (result,)
+    for name in kernel.overloadpacket.overloads():
+        overload = getattr(kernel.overloadpacket, name)
+        arguments = overload._schema.arguments
+        places = [argument.name for argument in arguments if argument.is_out]
+        taken = [(a.name, str(a.type)) for a in arguments if not a.is_out]
+        if len(places) == len(results) and taken == [
+            (a.name, str(a.type)) for a in kernel._schema.arguments
+        ]:
+            yield overload._op, dict(zip(places, results, strict=True))
+
+
+def _runs(way: Callable[..., object], args: Any, options: Any) -> bool:
+    try:
+        way(*args, **options)
+    except (TypeError, RuntimeError):
+        return False
+    return True
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """All tensors in nested lists, tuples and dictionaries."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from _tensors(list(value.values()))
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _tensors(item)
+
+
+def _each(function: Callable[..., Any], value: Any, *more: Any) -> Any:
+    """Apply a function to all tensors in nested lists, tuples and dictionaries."""
+    if isinstance(value, Tensor):
+        return function(value, *more)
+    if isinstance(value, dict):
+        return {name: _each(function, item) for name, item in value.items()}
+    if isinstance(value, tuple | list):
+        rest = zip(*more, strict=True) if more else ((),) * len(value)
+        return type(value)(
+            _each(function, item, *one) for item, one in zip(value, rest, strict=True)
+        )
+    return value
+
+
+def _memory(x: Tensor) -> int:
+    return x.untyped_storage().data_ptr()
