@@ -8,7 +8,7 @@ autograd would find. Nothing here knows an objective.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -20,43 +20,33 @@ from ._training import Gradient
 Kernel = Any  # one overload of an operator, such as torch.ops.aten.mul.Tensor
 
 
-class _Call(NamedTuple):
+class _Call:
     """A kernel that ran, on what, and what came out."""
 
-    kernel: Kernel
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    result: Any
-
-    def detached(self) -> "_Call":
-        """The same on the same memory, without the graph that autograd hangs on it."""
-        return _Call(self.kernel, *(_each(Tensor.detach, part) for part in self[1:]))
-
-    @property
-    def reads(self) -> set[int]:
-        return set(map(_memory, _tensors((self.args, self.kwargs))))
-
-    @property
-    def writes(self) -> set[int]:
-        return set(map(_memory, _tensors(self.result)))
-
-    @property
-    def is_random(self) -> bool:
-        values = (*self.args, *self.kwargs.values())
-        return any(isinstance(value, torch.Generator) for value in values)
+    def __init__(self, kernel: Kernel, args: Any, kwargs: Any, result: Any) -> None:
+        self.kernel, self.args, self.kwargs, self.result = kernel, args, kwargs, result
+        self.reads = set(map(_memory, _tensors((args, kwargs))))
+        self.writes = set(map(_memory, _tensors(result)))
+        self.mutates = kernel._schema.is_mutable
+        values = (*args, *kwargs.values())
+        self.is_random = any(isinstance(value, torch.Generator) for value in values)
 
     @property
     def computes(self) -> bool:
         """Whether it does more than take a view or ask for memory."""
-        if self.kernel._schema.is_mutable:
-            return True
-        return "empty" not in self.kernel.__name__ and not self.writes & self.reads
+        name = self.kernel.overloadpacket.__name__
+        return self.mutates or not ("empty" in name or self.writes & self.reads)
 
     @property
     def shows_values(self) -> bool:
         """Whether Python, or the shape of the result, gets to know what is in a tensor."""
-        revealing = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
-        return bool(revealing & set(self.kernel.tags))
+        revealing = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
+        return any(tag in self.kernel.tags for tag in revealing)
+
+    def detach(self) -> None:
+        """Let go of the graph that autograd hung on the tensors; they keep their memory."""
+        parts = self.args, self.kwargs, self.result
+        self.args, self.kwargs, self.result = _each(torch.Tensor.detach, parts)
 
 
 class _Recording(TorchDispatchMode):
@@ -134,10 +124,13 @@ def _steps(calls: Sequence[_Call]) -> list[Callable[[], object]] | None:
     """What has to be run to do the calls again; None where that cannot be told."""
     if any(call.shows_values for call in calls):
         return None
-    calls = [call.detached() for call in calls if call.computes]
+    calls = [call for call in calls if call.computes]
     changing = _changing(calls)
+    calls = [call for call in calls if call.writes & changing]
+    for call in calls:
+        call.detach()
     with torch.no_grad():
-        return [_again(call) for call in calls if call.writes & changing]
+        return [_again(call) for call in calls]
 
 
 def _changing(calls: Sequence[_Call]) -> set[int]:
@@ -162,36 +155,54 @@ def _again(call: _Call) -> Callable[[], object]:
     Torch's own Python functions are quicker to call than its operators. Which of them takes the
     arguments is found by trying; the numbers that come of it are overwritten by the next replay.
     """
-    kernel, args, kwargs, result = call
-    name = kernel._schema.name.removeprefix("aten::")
-    if kernel._schema.is_mutable:
+    kernel, kwargs, result = call.kernel, call.kwargs, call.result
+    name, args = kernel.overloadpacket.__name__, _with_tensors_for_numbers(call)
+    ways: list[tuple[Any, dict[str, Any]]]
+    if call.mutates and call.is_random:  # a try would draw
+        return partial(kernel._op, *args, **kwargs)
+    if call.mutates:
         owner: Any = torch.Tensor if name.endswith("_") else torch
         ways = [(getattr(owner, name, None), kwargs), (kernel._op, kwargs)]
-        if call.is_random:  # a try would draw
-            return partial(kernel._op, *args, **kwargs)
+    elif call.is_random:
+        ways = []
     elif name in ("clone", "_to_copy"):
         return partial(result.copy_, args[0])
+    elif name == "slice_backward":  # around the slice it stays 0
+        return partial(torch.ops.aten.slice(result, *args[2:]).copy_, args[0])
     else:
         ways = [(getattr(torch, name, None), {**kwargs, "out": result})]
-        ways += [(way, kwargs | into) for way, into in _overloads(kernel, result)]
+        results = result if isinstance(result, tuple | list) else (result,)
+        for overload, places in _overloads(kernel):
+            ways.append((overload, kwargs | dict(zip(places, results, strict=True))))
     for way, options in ways:
-        if way and not call.is_random and _runs(way, args, options):
+        if way and _runs(way, args, options):
             return partial(way, *args, **options)
-    return lambda: _each(Tensor.copy_, result, kernel(*args, **kwargs))
+    return lambda: _each(torch.Tensor.copy_, result, kernel(*args, **kwargs))
 
 
-def _overloads(kernel: Kernel, result: Any) -> Iterator[tuple[Kernel, dict[str, Tensor]]]:
-    """The overloads of a kernel that take the same and write to a place they are given."""
-    results = result if isinstance(result, tuple | list) else (result,)
+def _with_tensors_for_numbers(call: _Call) -> tuple[Any, ...]:
+    """The arguments, numbers in arithmetic as tensors: torch would make one at every call."""
+    if call.kernel.overloadpacket.__name__.rstrip("_") not in ("add", "sub", "mul", "div"):
+        return call.args
+    first, *rest = call.args
+    if not first.is_floating_point():
+        return call.args
+    as_tensor = partial(torch.tensor, dtype=first.dtype, device=first.device)
+    return first, *(as_tensor(x) if isinstance(x, float | int) else x for x in rest)
+
+
+@cache
+def _overloads(kernel: Kernel) -> list[tuple[Kernel, list[str]]]:
+    """The overloads of a kernel that take the same and write to places they are given."""
+    found = []
+    taken = [(a.name, str(a.type)) for a in kernel._schema.arguments]
     for name in kernel.overloadpacket.overloads():
         overload = getattr(kernel.overloadpacket, name)
         arguments = overload._schema.arguments
-        places = [argument.name for argument in arguments if argument.is_out]
-        taken = [(a.name, str(a.type)) for a in arguments if not a.is_out]
-        if len(places) == len(results) and taken == [
-            (a.name, str(a.type)) for a in kernel._schema.arguments
-        ]:
-            yield overload._op, dict(zip(places, results, strict=True))
+        places = [a.name for a in arguments if a.is_out]
+        if places and taken == [(a.name, str(a.type)) for a in arguments if not a.is_out]:
+            found.append((overload._op, places))
+    return found
 
 
 def _runs(way: Callable[..., object], args: Any, options: Any) -> bool:

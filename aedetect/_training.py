@@ -175,7 +175,8 @@ def per_model(
 
 def normal(x: Tensor, generator: torch.Generator) -> Tensor:
     """Draw standard normal values in the shape of `x`."""
-    return torch.randn(x.shape, generator=generator, dtype=x.dtype, device="cpu").to(x.device)
+    drawn = torch.empty(x.shape, dtype=x.dtype, device="cpu")
+    return drawn.normal_(generator=generator).to(x.device)
 
 
 # Rows (K, b) of a batch -> summed loss (K,); leaves the gradient of the mean loss in its Flat.

@@ -317,7 +317,8 @@ class Autoencoder(LatentTools):
 
     def _replays(self, net: Coder) -> bool:
         """Whether a step of training is the same every time; of others' code nobody knows."""
-        return all(type(part).__module__.startswith("aedetect.") for part in (self, net))
+        parts = self, self.network_, net
+        return all(type(part).__module__.startswith("aedetect.") for part in parts)
 
     @property
     def _phase(self) -> int:

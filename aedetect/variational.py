@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ._params import Count, NotNegative, Range
 from ._posterior import PosteriorTools, divergences
@@ -76,13 +77,13 @@ class VariationalAutoencoder(PosteriorTools):
 
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
         mean, log_variance = self._posterior(net, x)
-        z = mean + (log_variance / 2).exp() * per_model(normal, mean, generators)
+        z = torch.addcmul(mean, (log_variance / 2).exp(), per_model(normal, mean, generators))
         bound = self._surprise(net, z, x) + self._weight * divergences(mean, log_variance).sum(-1)
         return bound / self._n_observed(x)
 
     def _posterior(self, net: Coder, x: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_variance = net.encode(x).chunk(2, -1)
-        return mean, log_variance.clamp(-12, 12)
+        return mean, functional.hardtanh(log_variance, -12, 12)
 
     def _codes(self, net: Coder, x: Tensor) -> Tensor:
         return self._posterior(net, x)[0]
