@@ -77,13 +77,14 @@ class _Recorded(NamedTuple):
 
 
 class Replayed:
-    """A gradient that is worked out at the first batch of each size, and replayed after that.
+    """A gradient that is recorded at the second batch of each size, and replayed after that.
 
     Parameters
     ----------
     gradient : Gradient
         It must do the same at every call but for the rows, the parameters and what it draws from
-        its generators. Where it looks at values, and might decide by them, it is not replayed.
+        its generators; only in the first it may set up buffers. Where it looks at values, and might
+        decide by them, it is not replayed.
     phase : callable
         When what it returns changes, everything is recorded anew.
     """
@@ -91,6 +92,7 @@ class Replayed:
     def __init__(self, gradient: Gradient, phase: Callable[[], Hashable] = lambda: None) -> None:
         self.gradient, self.phase = gradient, phase
         self.recorded: dict[int, _Recorded | None] = {}
+        self.met: set[int] = set()
         self.recorded_in = phase()
 
     def __call__(self, rows: Tensor) -> Tensor:
@@ -99,6 +101,9 @@ class Replayed:
             self.recorded.clear()
             self.recorded_in = self.phase()
         b = rows.shape[1]
+        if b not in self.met:
+            self.met.add(b)
+            return self.gradient(rows)
         if b not in self.recorded:
             return self._record(rows)
         recorded = self.recorded[b]
