@@ -63,7 +63,7 @@ class _Layer(NamedTuple):
 
     derivative: _Derivative
     weight: Tensor  # (K, n_in + bias, n_out)
-    gradient: Tensor  # of the weight
+    gradient: Tensor | None  # of the weight
     weight_t: Tensor  # (K, n_out, n_in), without the bias
     inputs: Tensor  # (K, b, n_in + bias)
     inputs_t: Tensor
@@ -89,7 +89,7 @@ class Chain:
     Parameters
     ----------
     affines : sequence of Affine
-        Their weights have a ``grad``, which is where the gradient goes.
+        Their weights have a ``grad``, which is where the gradient goes, if one is asked for.
     """
 
     def __init__(self, affines: Sequence[Affine]) -> None:
@@ -106,6 +106,7 @@ class Chain:
         """Take the last layer's delta back, and add to the weights' gradient."""
         for layer in reversed(batch.layers):
             layer.derivative.backward_(layer.delta, layer.saved)
+            assert layer.gradient is not None
             if self.k == 1:
                 layer.gradient.addmm_(layer.inputs_t, layer.delta)
             else:
@@ -125,9 +126,8 @@ class Chain:
         for i, affine in enumerate(self.affines):
             derivative = _DERIVATIVES[affine.activation]
             weight, gradient = affine.weight.detach(), affine.weight.grad
-            assert gradient is not None
             if self.k == 1:
-                weight, gradient = weight[0], gradient[0]
+                weight, gradient = weight[0], None if gradient is None else gradient[0]
             outputs = ones[i + 1][..., : widths[i + 1]]
             apart = derivative.saves_input or not (self.k == 1 or outputs.is_contiguous())
             products = self._matrix(b, widths[i + 1]) if apart else outputs
@@ -159,6 +159,33 @@ def serves(net: Coder) -> bool:
     return type(net) is Layered and all(
         type(layer) is Affine for layer in (*net.encoder, *net.decoder)
     )
+
+
+class Forward:
+    """Rows through all layers of one dense autoencoder, on buffers that are kept.
+
+    Threads may share it: buffers in use are nobody else's.
+    """
+
+    def __init__(self, net: Layered) -> None:
+        self.chain, self.put_means = Chain([*net.encoder, *net.decoder]), net.put_means
+        self.unused: dict[int, _Batch] = {}
+
+    def __call__(
+        self, n: int, put_rows: Callable[[Tensor], object], use: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """Return ``use(x_hat, x)`` for n rows x that `put_rows` writes into the tensor it gets."""
+        batch = self.unused.pop(n, None) or self.chain.new_batch(n)
+        put_rows(batch.x)
+        result = use(self.chain.forward(batch), batch.x)
+        if not result.sum().isfinite():  # some rows have gaps, which spoil those rows alone
+            x = batch.x.clone()
+            batch.x.copy_(self.put_means(x).view_as(x))
+            result = use(self.chain.forward(batch), x)
+        if len(self.unused) > 1:  # a table's full blocks and its last one, not all there ever were
+            self.unused.clear()
+        self.unused[n] = batch
+        return result
 
 
 def by_hand(net: Layered) -> Layered:
