@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from .networks import Affine, Coder, Layered
 
+FEW = 32  # rows
+
 _aten = torch.ops.aten
 
 
@@ -182,10 +184,14 @@ class Forward:
             x = batch.x.clone()
             batch.x.copy_(self.put_means(x).view_as(x))
             result = use(self.chain.forward(batch), x)
-        if len(self.unused) > 1:  # a table's full blocks and its last one, not all there ever were
-            self.unused.clear()
         self.unused[n] = batch
         return result
+
+    def release(self) -> None:
+        """Keep no more than it takes to score a few rows quickly."""
+        for n in list(self.unused):
+            if n > FEW:
+                self.unused.pop(n, None)
 
 
 def by_hand(net: Layered) -> Layered:

@@ -374,7 +374,13 @@ class Detector(
         return -errors
 
     def _in_chunks(self, function: Callable[[np.ndarray], np.ndarray], X: np.ndarray) -> np.ndarray:
-        return in_chunks(function, X, self._block_size)
+        try:
+            return in_chunks(function, X, self._block_size)
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Give back memory that was kept from one block of rows to the next."""
 
     def _row_errors(self, X: np.ndarray) -> np.ndarray:
         """Mean error over the observed columns."""

@@ -463,6 +463,10 @@ class Autoencoder(LatentTools):
             put_rows = partial(self._frame.enter_into, X=X)
             return self._forward(len(X), put_rows, compare).double().numpy()
 
+    def _release(self) -> None:
+        if self._forward is not None:
+            self._forward.release()
+
     def _rebuild(self, net: Coder, x: Tensor) -> Tensor:
         return net.decode(self._codes(net, x))
 
