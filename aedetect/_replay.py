@@ -2,9 +2,9 @@
 
 On small nets nearly all of autograd's time goes into bookkeeping: a graph built and torn down at
 each step, tensors allocated, views taken. The kernels that do the arithmetic are the same ones
-every time. So the first step is recorded below autograd, forward and backward alike, and from then
-on its kernels run again in their order, each writing where it wrote before: to the last bit what
-autograd would find. Nothing here knows an objective.
+every time. So one step is recorded below autograd, forward and backward alike, and from then on its
+kernels run again in their order, each writing where it wrote before: to the last bit what autograd
+would find. Nothing here knows an objective.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -134,8 +134,13 @@ def _steps(calls: Sequence[_Call]) -> list[Callable[[], object]] | None:
     calls = [call for call in calls if call.writes & changing]
     for call in calls:
         call.detach()
+    changed = [x for call in calls if call.mutates for x in _tensors(call.result)]
     with torch.no_grad():
-        return [_again(call) for call in calls]
+        before = [x.clone() for x in changed]
+        steps = [_again(call) for call in calls]  # tries them, which must leave no trace
+        for x, value in zip(changed, before, strict=True):
+            x.copy_(value)
+    return steps
 
 
 def _changing(calls: Sequence[_Call]) -> set[int]:
@@ -158,7 +163,7 @@ def _again(call: _Call) -> Callable[[], object]:
     """Return the fastest way to run a call into the memory of its result.
 
     Torch's own Python functions are quicker to call than its operators. Which of them takes the
-    arguments is found by trying; the numbers that come of it are overwritten by the next replay.
+    arguments is found by trying.
     """
     kernel, kwargs, result = call.kernel, call.kwargs, call.result
     name, args = kernel.overloadpacket.__name__, _with_tensors_for_numbers(call)

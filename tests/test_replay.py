@@ -123,6 +123,27 @@ def test_what_looks_at_values_is_not_replayed():
     assert len(calls) == 20
 
 
+def test_what_is_given_ends_as_by_the_gradient_itself():
+    """Also in the step that is recorded, where draws are worked on in place."""
+
+    def gradient_with(generator, given):
+        def gradient(rows):
+            drawn = torch.empty(rows.shape).normal_(generator=generator)
+            drawn.mul_(2.0).add_(rows)
+            given.zero_()
+            given.add_(drawn.sum(-1))
+            return given.clone()
+
+        return gradient
+
+    ours, theirs = torch.ones(1), torch.ones(1)
+    replayed, eager = Replayed(gradient_with(seeded(0), ours)), gradient_with(seeded(0), theirs)
+    for start in range(5):
+        rows = torch.arange(start, start + 4)[None]
+        torch.testing.assert_close(replayed(rows), eager(rows), rtol=0, atol=0)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
 def test_chance_and_memory_are_replayed_too():
     """Draws go on; constants stay; a tensor that is added to starts anew."""
     X = torch.randn(20, 3, generator=seeded(0))
