@@ -131,7 +131,7 @@ def _steps(calls: Sequence[_Call]) -> list[Callable[[], object]] | None:
         return None
     calls = [call for call in calls if call.computes]
     changing = _changing(calls)
-    calls = [call for call in calls if call.writes & changing]
+    calls = _overwriting([call for call in calls if call.writes & changing])
     for call in calls:
         call.detach()
     changed = [x for call in calls if call.mutates for x in _tensors(call.result)]
@@ -157,6 +157,50 @@ def _changing(calls: Sequence[_Call]) -> set[int]:
             if call.is_random or call.reads & changing or call.writes & changing:
                 changing |= call.writes
     return changing
+
+
+def _overwriting(calls: list[_Call]) -> list[_Call]:
+    """Have what is first added to a buffer of zeros overwrite it, and leave the zeroing out.
+
+    Only where that makes no difference: all of the buffer is written, and each part by a product or
+    a tensor that is added to it before anything else is done with it.
+    """
+    zeroing = next((call for call in calls if call.kernel is _aten.zero_.default), None)
+    if zeroing is None:
+        return calls
+    buffer, start = zeroing.result, calls.index(zeroing) + 1
+    parts: dict[tuple[int, int], int] = {}  # begin and end: the call that is first there
+    for i, call in enumerate(calls[start:], start):
+        for x in _tensors((call.args, call.kwargs)):
+            part = x.data_ptr(), x.data_ptr() + x.numel() * x.element_size()
+            if _memory(x) != _memory(buffer) or part in parts:
+                continue
+            overlaps = any(part[0] < end and begin < part[1] for begin, end in parts)
+            adds = call.kernel in _ADDING and not call.kwargs and x is call.args[0]
+            if overlaps or not adds or not isinstance(call.args[1], Tensor):
+                return calls
+            parts[part] = i
+    if sum(end - begin for begin, end in parts) < buffer.numel() * buffer.element_size():
+        return calls
+    first = set(parts.values())
+    changed = [_set(call) if i in first else call for i, call in enumerate(calls)]
+    return [call for call in changed if call is not zeroing]
+
+
+def _set(call: _Call) -> _Call:
+    """The call that sets a tensor to what the given call adds to it."""
+    target, *added = call.args
+    if call.kernel is _aten.add_.Tensor:
+        return _Call(_aten.copy_.default, (target, *added), {}, target)
+    return _Call(_ADDING[call.kernel], tuple(added), {"out": target}, target)
+
+
+_aten = torch.ops.aten
+_ADDING = {
+    _aten.addmm_.default: _aten.mm.out,
+    _aten.baddbmm_.default: _aten.bmm.out,
+    _aten.add_.Tensor: _aten.copy_.default,
+}
 
 
 def _again(call: _Call) -> Callable[[], object]:

@@ -162,10 +162,11 @@ def autograd(rowwise_loss: Callable[[Tensor], Tensor], flat: Flat, X: Tensor) ->
     X : Tensor of shape (n, d)
         All rows.
     """
+    unpadded = flat.gradient[: sum(flat.sizes)]
 
     def gradient(rows: Tensor) -> Tensor:
         with torch.inference_mode(False), torch.enable_grad():
-            flat.gradient.zero_()
+            unpadded.zero_()
             x = X.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
             losses = rowwise_loss(x)
             share = torch.full(losses.shape, 1 / rows.shape[1], device=X.device, dtype=X.dtype)

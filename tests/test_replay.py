@@ -167,3 +167,33 @@ def test_chance_and_memory_are_replayed_too():
         rows = torch.arange(start, start + 5)[None]
         torch.testing.assert_close(replayed(rows), eager(rows), rtol=0, atol=0)
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_is_added_to_zeros_may_overwrite_them(whole):
+    """Only where all of the buffer is written: here, or not, its second half."""
+    X = torch.randn(20, 3, generator=seeded(0))
+
+    def gradient_with(buffer):
+        first, second = buffer[:9].view(3, 3), buffer[9:].view(3, 3)
+
+        def gradient(rows):
+            x = X.index_select(0, rows[0])
+            buffer.zero_()
+            first.addmm_(x.mT, x)
+            first.add_(2.0)
+            if whole:
+                second.add_(first)
+            return x.sum((0, 1))[None]
+
+        return gradient
+
+    ours, theirs = torch.ones(18), torch.ones(18)
+    replayed, eager = Replayed(gradient_with(ours)), gradient_with(theirs)
+    for start in range(5):
+        rows = torch.arange(start, start + 4)[None]
+        torch.testing.assert_close(replayed(rows), eager(rows), rtol=0, atol=0)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+        ours.add_(1), theirs.add_(1)  # as a decay of weights does
+    names = [getattr(step.func, "__name__", "") for step in replayed.recorded[4].steps]
+    assert ("zero_" in names) != whole
