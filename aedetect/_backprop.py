@@ -11,14 +11,14 @@ with the bias as the last row of W. Tests hold it equal to autograd.
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ._training import Flat
-from .losses import Loss
 from .networks import Affine, Coder, Layered
+
+FEW = 32  # rows
 
 _aten = torch.ops.aten
 
@@ -65,7 +65,7 @@ class _Layer(NamedTuple):
 
     derivative: _Derivative
     weight: Tensor  # (K, n_in + bias, n_out)
-    gradient: Tensor  # of the weight
+    gradient: Tensor | None  # of the weight
     weight_t: Tensor  # (K, n_out, n_in), without the bias
     inputs: Tensor  # (K, b, n_in + bias)
     inputs_t: Tensor
@@ -80,9 +80,9 @@ class _Batch(NamedTuple):
     """The buffers of all layers, and the ends where values go in and come out."""
 
     layers: list[_Layer]
-    gathered: Tensor  # (K b, n_in + 1), the first layer's inputs with a 1 behind each
-    x: Tensor  # (K, b, n_in), a part of it
-    delta_x: Tensor  # (K, b, n_in), the gradient at the inputs
+    x: Tensor  # (K, b, n_in), the inputs
+    delta_x: Tensor  # the gradient there
+    delta: Tensor  # (K, b, n_out), the gradient at the outputs
 
 
 class Chain:
@@ -91,7 +91,7 @@ class Chain:
     Parameters
     ----------
     affines : sequence of Affine
-        Their weights have a ``grad``, which is where the gradient goes.
+        Their weights have a ``grad``, which is where the gradient goes, if one is asked for.
     """
 
     def __init__(self, affines: Sequence[Affine]) -> None:
@@ -104,16 +104,15 @@ class Chain:
             layer.derivative.forward(layer.products, out=layer.outputs)
         return batch.layers[-1].outputs
 
-    def backward(self, batch: _Batch, *, add: bool = False, to_inputs: bool = False) -> None:
-        """Take the last layer's delta back; write the weights' gradient, or add to it."""
+    def backward(self, batch: _Batch, *, to_inputs: bool) -> None:
+        """Take the last layer's delta back, and add to the weights' gradient."""
         for layer in reversed(batch.layers):
             layer.derivative.backward_(layer.delta, layer.saved)
-            if add and self.k == 1:
+            assert layer.gradient is not None
+            if self.k == 1:
                 layer.gradient.addmm_(layer.inputs_t, layer.delta)
-            elif add:
-                layer.gradient.baddbmm_(layer.inputs_t, layer.delta)
             else:
-                self.matmul(layer.inputs_t, layer.delta, out=layer.gradient)
+                layer.gradient.baddbmm_(layer.inputs_t, layer.delta)
             if to_inputs or layer is not batch.layers[0]:
                 self.matmul(layer.delta, layer.weight_t, out=layer.delta_below)
 
@@ -129,9 +128,8 @@ class Chain:
         for i, affine in enumerate(self.affines):
             derivative = _DERIVATIVES[affine.activation]
             weight, gradient = affine.weight.detach(), affine.weight.grad
-            assert gradient is not None
             if self.k == 1:
-                weight, gradient = weight[0], gradient[0]
+                weight, gradient = weight[0], None if gradient is None else gradient[0]
             outputs = ones[i + 1][..., : widths[i + 1]]
             apart = derivative.saves_input or not (self.k == 1 or outputs.is_contiguous())
             products = self._matrix(b, widths[i + 1]) if apart else outputs
@@ -150,8 +148,7 @@ class Chain:
                     delta_below=deltas[i],
                 )
             )
-        gathered = ones[0].view(-1, widths[0] + 1)
-        return _Batch(layers, gathered, ones[0][..., : widths[0]], deltas[0])
+        return _Batch(layers, ones[0][..., : widths[0]], deltas[0], deltas[-1])
 
     def _matrix(self, *shape: int) -> Tensor:
         return self.affines[0].weight.new_empty(
@@ -166,126 +163,84 @@ def serves(net: Coder) -> bool:
     )
 
 
-class Backprop:
-    """Gradient of the mean reconstruction error of K dense autoencoders.
+class Forward:
+    """Rows through all layers of one dense autoencoder, on buffers that are kept.
 
-    Parameters
-    ----------
-    net : Layered
-        Its parameters have a ``grad``, which is where the gradient goes.
-    loss : Loss
-        The reconstruction error.
-    rows : Tensor of shape (n, n_features + 1)
-        All rows, each with a 1 behind it.
+    Threads may share it: buffers in use are nobody else's.
     """
 
-    def __init__(self, net: Layered, loss: Loss, rows: Tensor) -> None:
-        self.chain = Chain([*net.encoder, *net.decoder])
-        self.loss, self.rows, self.n_features = loss, rows, rows.shape[1] - 1
-        self.batches: dict[int, _Batch] = {}
+    def __init__(self, net: Layered) -> None:
+        self.chain, self.put_means = Chain([*net.encoder, *net.decoder]), net.put_means
+        self.unused: dict[int, _Batch] = {}
 
-    def __call__(self, rows: Tensor) -> Tensor:
-        """Summed loss (K,) of the rows (K, b); the mean loss's gradient is left in place."""
-        b = rows.shape[1]
-        batch = self.batches.get(b) or self.batches.setdefault(b, self.chain.new_batch(b))
-        torch.index_select(self.rows, 0, rows.reshape(-1), out=batch.gathered)
-        x_hat = self.chain.forward(batch)
-        total = self.loss.error(x_hat, batch.x).sum((-1, -2))
-        slope = self.loss.slope(x_hat, batch.x)
-        torch.mul(slope, 1 / (b * self.n_features), out=batch.layers[-1].delta)
-        self.chain.backward(batch)
-        return total.div_(self.n_features)
+    def __call__(
+        self, n: int, put_rows: Callable[[Tensor], object], use: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """Return ``use(x_hat, x)`` for n rows x that `put_rows` writes into the tensor it gets."""
+        batch = self.unused.pop(n, None) or self.chain.new_batch(n)
+        put_rows(batch.x)
+        result = use(self.chain.forward(batch), batch.x)
+        if not result.sum().isfinite():  # some rows have gaps, which spoil those rows alone
+            x = batch.x.clone()
+            batch.x.copy_(self.put_means(x).view_as(x))
+            result = use(self.chain.forward(batch), x)
+        self.unused[n] = batch
+        return result
+
+    def release(self) -> None:
+        """Keep no more than it takes to score a few rows quickly."""
+        for n in list(self.unused):
+            if n > FEW:
+                self.unused.pop(n, None)
 
 
-class Tape:
-    """Gradient of any loss of K dense autoencoders: autograd for the loss, `Chain` for the layers.
+def by_hand(net: Layered) -> Layered:
+    """Return the same network, whose layers autograd takes for one operation of known gradient.
 
-    The loss is computed on a net whose encoder and decoder are run by hand and hand over leaves of
-    autograd's graph. So autograd meets only what an objective adds, and each layer's part in the
-    gradient is taken back by hand. Derivatives with respect to the rows are not available.
-
-    Parameters
-    ----------
-    rowwise_loss : callable
-        Maps a net and a batch (K, b, d) to one loss a row (K, b).
-    net : Layered
-        Its parameters have a ``grad``.
-    flat : Flat
-        Where the gradient goes.
-    rows : Tensor of shape (n, d)
-        All rows, without gaps.
+    Weights are shared; their part in the gradient is added to their ``grad``. Derivatives of a
+    gradient are not available.
     """
-
-    def __init__(
-        self,
-        rowwise_loss: Callable[[Coder, Tensor], Tensor],
-        net: Layered,
-        flat: Flat,
-        rows: Tensor,
-    ) -> None:
-        self.rowwise_loss, self.flat, self.rows = rowwise_loss, flat, rows
-        self.calls: list[tuple[Tensor, Tensor, Chain, _Batch]] = []
-        self.shares: dict[torch.Size, Tensor] = {}
-        self.net = copy(net)
-        self.net._modules = dict(net._modules)
-        self.net.encoder = _Taped(net.encoder, self)
-        self.net.decoder = _Taped(net.decoder, self)
-        self.net.fill = lambda x: x  # type: ignore[method-assign]
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        """Summed loss (K,) of the rows (K, b); the mean loss's gradient is left in place."""
-        self.calls.clear()
-        with torch.inference_mode(False), torch.enable_grad():
-            self.flat.gradient.zero_()
-            x = self.rows.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
-            losses = self.rowwise_loss(self.net, x)
-            # The graph is kept: codes are gone back through once more, below.
-            losses.backward(self._share(losses), retain_graph=True)
-            for x, out, chain, batch in reversed(self.calls):
-                if out.grad is not None:
-                    self._take_back(x, out.grad, chain, batch)
-        return losses.detach().sum(-1)
-
-    def _share(self, losses: Tensor) -> Tensor:
-        """What each row's loss is worth in the means over rows."""
-        if losses.shape not in self.shares:
-            self.shares[losses.shape] = torch.full_like(losses, 1 / losses.shape[-1]).detach()
-        return self.shares[losses.shape]
-
-    def _take_back(self, x: Tensor, delta: Tensor, chain: Chain, batch: _Batch) -> None:
-        batch.layers[-1].delta.copy_(delta.view_as(batch.layers[-1].delta))
-        chain.backward(batch, add=True, to_inputs=x.requires_grad)
-        if not x.requires_grad:
-            return
-        delta_x = batch.delta_x.view_as(x)
-        if not x.is_leaf:
-            x.backward(delta_x)
-        elif x.grad is None:
-            x.grad = delta_x
-        else:
-            x.grad.add_(delta_x)
+    twin = copy(net)
+    twin._modules = dict(net._modules)
+    twin.encoder, twin.decoder = _ByHand(*net.encoder), _ByHand(*net.decoder)
+    return twin
 
 
-class _Taped(nn.Sequential):
-    """Layers that are run by hand and write on a tape."""
+class _ByHand(nn.Sequential):
+    """Layers that are run as a `Chain`, and single ones too, for who wants what is between."""
 
-    def __init__(self, layers: nn.Sequential, tape: Tape) -> None:
+    def __init__(self, *layers: nn.Module) -> None:
         super().__init__(*layers)
-        self.tape, self.chain = [tape], Chain([*layers])  # in a list: the tape is no module
-        self.batches: dict[tuple[int, int], _Batch] = {}
+        self.chain = Chain([*layers])  # type: ignore[list-item]
+        self.unused: dict[int, list[_Batch]] = {}
 
     def __iter__(self) -> Iterator[nn.Module]:
-        singles = self.__dict__.setdefault("singles", [])
-        if not singles:
-            singles += [_Taped(nn.Sequential(layer), self.tape[0]) for layer in self.children()]
-        return iter(singles)
+        if "singles" not in self.__dict__:
+            self.__dict__["singles"] = [_ByHand(layer) for layer in self.children()]
+        return iter(self.__dict__["singles"])
 
     def forward(self, x: Tensor) -> Tensor:
-        tape = self.tape[0]
-        key = x.shape[1], sum(chain is self.chain for _, _, chain, _ in tape.calls)
-        batch = self.batches.get(key) or self.batches.setdefault(key, self.chain.new_batch(key[0]))
-        with torch.no_grad():
-            batch.x.copy_(x.view_as(batch.x))
-            out = self.chain.forward(batch).view(*x.shape[:-1], -1).detach().requires_grad_()
-        tape.calls.append((x, out, self.chain, batch))
-        return out
+        unused = self.unused.setdefault(x.shape[1], [])
+        batch = unused.pop() if unused else self.chain.new_batch(x.shape[1])
+        return _Run.apply(x, self.chain.affines[0].weight, self.chain, batch, unused)
+
+
+class _Run(torch.autograd.Function):
+    """A chain as autograd sees it. The buffers are free again when the gradient has passed."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, _: Tensor, chain: Chain, batch: _Batch, unused: list[_Batch]
+    ) -> Tensor:
+        ctx.chain, ctx.batch, ctx.unused = chain, batch, unused
+        batch.x.copy_(x.view_as(batch.x))
+        return chain.forward(batch).view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, delta: Tensor) -> tuple[Tensor | None, ...]:
+        to_inputs = ctx.needs_input_grad[0]
+        ctx.batch.delta.copy_(delta.view_as(ctx.batch.delta))
+        ctx.chain.backward(ctx.batch, to_inputs=to_inputs)
+        ctx.unused.append(ctx.batch)
+        delta_x = ctx.batch.delta_x.view(*delta.shape[:-1], -1) if to_inputs else None
+        return delta_x, None, None, None, None

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ._detector import chunks
 from ._linear import column_means
@@ -44,6 +46,13 @@ class Frame:
             centred = X - self.mean.astype(X.dtype, copy=False)
             centred *= X.dtype.type(1 / self.scale)
             return centred.astype(np.float32, copy=False)
+
+    def enter_into(self, x: Tensor, X: np.ndarray) -> None:
+        """Write rows into the tensor `x` of the network's frame."""
+        writeable = X if X.flags.writeable else X.copy()  # torch warns of those that are not
+        mean = torch.from_numpy(np.array(self.mean, X.dtype))
+        torch.sub(torch.from_numpy(writeable), mean, out=x)
+        x.mul_(1 / self.scale)
 
     def leave(self, X: np.ndarray) -> np.ndarray:
         """Rows in the data's units, float64."""

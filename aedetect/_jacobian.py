@@ -26,7 +26,10 @@ def has_known_slopes(net: Coder) -> bool:
     )
 
 
-def factors_of(net: Any, x: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+Factors = list[tuple[Tensor, Tensor | None]]  # weights (K, n_in, n_out), slopes (K, n, n_out)
+
+
+def factors_of(net: Any, x: Tensor) -> tuple[Factors, Tensor]:
     """Weights and slopes of the encoder's layers, whose product is the Jacobian; and the code."""
     layers, outputs = net.encoder.children(), net.activations(x)
     factors = [
@@ -36,19 +39,35 @@ def factors_of(net: Any, x: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Tensor
     return factors, outputs[-1]
 
 
-def norm_of_product(factors: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """||W_1 S_1 W_2 S_2 ...||^2 row by row, S the diagonal matrix of a layer's slopes."""
-    *before, (weight, slope) = factors
-    if not before:  # sum_j s_j^2 ||w_j||^2 (Rifai et al., 2011)
-        return (slope.square() * weight.square().sum(-2, keepdim=True)).sum(-1)
-    product = before[0][0][:, None]
-    for (_, s), (w, _) in zip(before, factors[1:], strict=True):
-        product = (product * s[:, :, None]) @ w[:, None]
-    return (product * slope[:, :, None]).square().sum((-1, -2))
+def norm_of_product(factors: Factors) -> Tensor:
+    """||W_1 S_1 W_2 S_2 ...||^2 row by row, S the diagonal matrix of a layer's slopes.
+
+    The product is multiplied out for each row only where there is no shorter way. The result has
+    one column where all rows have the same.
+    """
+    (weight, slope), *others = factors
+    if not others:  # ||W S||^2 = sum_j s_j^2 ||w_j||^2 (Rifai et al., 2011)
+        return _scaled(_scaled(weight.square().sum(-2, keepdim=True), slope), slope).sum(-1)
+    last, slope_of_code = others[-1]
+    if len(others) == 1 and slope is not None and slope_of_code is None:
+        pairs = (weight.mT @ weight) * (last @ last.mT)  # ||V S W||^2 = s' (V'V * WW') s
+        return ((slope @ pairs) * slope).sum(-1)
+    product = _with_scaled_columns(weight[:, None], slope)  # (K, n, n_features, units)
+    for weight, slope in others:
+        product = _with_scaled_columns(product @ weight[:, None], slope)
+    return product.square().sum((-1, -2))
 
 
-def row_times_product(u: Tensor, factors: list[tuple[Tensor, Tensor]]) -> Tensor:
+def row_times_product(u: Tensor, factors: Factors) -> Tensor:
     """||u' (W_1 S_1 W_2 S_2 ...)'||^2, row by row."""
     for weight, slope in reversed(factors):
-        u = (u * slope) @ weight.mT
+        u = _scaled(u, slope) @ weight.mT
     return u.square().sum(-1)
+
+
+def _scaled(x: Tensor, slope: Tensor | None) -> Tensor:
+    return x if slope is None else x * slope
+
+
+def _with_scaled_columns(matrices: Tensor, slope: Tensor | None) -> Tensor:
+    return matrices if slope is None else matrices * slope[:, :, None]

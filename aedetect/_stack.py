@@ -1,8 +1,8 @@
 """K autoencoders of one shape, trained as one; a single estimator is a stack of one."""
 
 from collections.abc import Callable, Hashable, Sequence
+from copy import copy
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from numbers import Real
 from time import perf_counter
@@ -13,7 +13,8 @@ import torch
 from joblib import Parallel, delayed
 from torch import Tensor
 
-from ._backprop import Backprop, Tape, serves
+from ._backprop import by_hand, serves
+from ._replay import Replayed
 from ._training import EarlyStopping, Flat, Gradient, autograd, make_step, minimise, seeded
 from .networks import Coder, Layered
 
@@ -252,14 +253,14 @@ def _gradient(
     generators: Sequence[torch.Generator],
     gaps: bool,
 ) -> Gradient:
-    """Backpropagation written out where it serves, else automatic differentiation."""
-    if isinstance(net, Layered) and serves(net) and not gaps:
-        if template._is_plain:
-            return Backprop(net, template._criterion, rows)
-        if not template._derives_in_rows(net):
-            loss = partial(template._loss, generators=generators)
-            return Tape(loss, net, flat, rows[:, :-1])
-    return autograd(lambda x: template._loss(net, x, generators), flat, rows[:, :-1])
+    """Automatic differentiation; dense layers by hand, and replayed if a step never changes."""
+    trained = copy(net)
+    if type(net).fill is Coder.fill:  # whether rows have gaps is known, and need not be looked up
+        trained.fill = trained.put_means if gaps else lambda x: x  # type: ignore[method-assign]
+    if isinstance(trained, Layered) and serves(trained) and not template._derives_in_rows(trained):
+        trained = by_hand(trained)
+    gradient = autograd(lambda x: template._loss(trained, x, generators), flat, rows[:, :-1])
+    return Replayed(gradient, lambda: template._phase) if template._replays(net) else gradient
 
 
 def _record(members: list[_Member], losses: Tensor, curve: str) -> None:

@@ -62,7 +62,9 @@ class Flat:
         return buffer[: sum(self.sizes)].split(self.sizes)
 
     def spread(self, of_each_model: Sequence[float]) -> Tensor:
-        """Return a buffer laid out as these, with a number for each model."""
+        """Return each model's number in a buffer laid out as these; one, where all are equal."""
+        if len(set(of_each_model)) == 1:
+            return torch.tensor(of_each_model[0]).to(self.values)
         buffer = torch.zeros_like(self.values)
         numbers = torch.tensor(of_each_model).to(buffer)[:, None]
         for part in self.parts(buffer):
@@ -80,9 +82,9 @@ def make_step(
 ) -> Callable[[], object]:
     """Return the function that moves ``flat.values`` against ``flat.gradient`` once.
 
-    The optimizer moves a buffer of zeros at rate 1; what it holds then is added to the parameters,
-    times each model's own learning rate. The same arithmetic for any number of models keeps their
-    weights equal to the last bit.
+    The optimizer's update at rate 1 goes into a buffer, which is added to the parameters, times
+    each model's own learning rate. The same arithmetic for any number of models keeps their weights
+    equal to the last bit.
 
     Parameters
     ----------
@@ -94,7 +96,7 @@ def make_step(
         One a model.
     """
     move = torch.zeros_like(flat.values)
-    optimize = _optimizer(name, move, flat.gradient)
+    update = _optimizer(name, move, flat.gradient)
     rates, decays = flat.spread(learning_rate), flat.spread(weight_decay)
     decayed, decoupled = bool(decays.any()), name == "adamw"
     kept = 1 - rates * decays
@@ -104,33 +106,46 @@ def make_step(
             flat.values.mul_(kept)
         elif decayed:
             flat.gradient.addcmul_(flat.values, decays)
-        move.zero_()
-        optimize()
+        update()
         flat.values.addcmul_(move, rates)
 
     return step
 
 
-def _optimizer(name: str, values: Tensor, gradient: Tensor) -> Callable[[], object]:
-    """Return the function that moves `values` by the optimizer's update, at a rate of 1."""
-    values.grad = gradient
+def _optimizer(name: str, move: Tensor, gradient: Tensor) -> Callable[[], object]:
+    """Return the function that sets `move` to the optimizer's update at a rate of 1."""
+    if name in ("adam", "adamw") and hasattr(torch, "_fused_adamw_"):
+        return _fused_adam(move, gradient)
+    move.grad = gradient
     if name == "rmsprop":
-        return torch.optim.RMSprop([values], lr=1).step
-    if name == "sgd":
-        return torch.optim.SGD([values], lr=1, momentum=0.9, nesterov=True).step
-    if not hasattr(torch, "_fused_adam_"):
-        return torch.optim.Adam([values], lr=1).step
-    # The kernel of torch.optim.Adam(fused=True) (Kingma & Ba, 2015) without that class's
-    # bookkeeping, which at these sizes costs several times the arithmetic.
-    kernel: Callable[..., None] = torch._fused_adam_
-    count = torch.zeros((), device=values.device, dtype=torch.float32)
-    moments = [[torch.zeros_like(values)], [torch.zeros_like(values)]]
-    options = {"lr": 1.0, "weight_decay": 0.0, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+        optimizer: torch.optim.Optimizer = torch.optim.RMSprop([move], lr=1)
+    elif name == "sgd":
+        optimizer = torch.optim.SGD([move], lr=1, momentum=0.9, nesterov=True)
+    else:
+        optimizer = torch.optim.Adam([move], lr=1)
+
+    def update() -> None:
+        move.zero_()
+        optimizer.step()
+
+    return update
+
+
+def _fused_adam(move: Tensor, gradient: Tensor) -> Callable[[], object]:
+    """The kernel of torch.optim.AdamW(fused=True) without that class's bookkeeping.
+
+    At these sizes that costs several times the arithmetic. A decay of 1 at a rate of 1 takes away
+    what `move` held, so that Adam's update (Kingma & Ba, 2015) is all it holds then.
+    """
+    kernel: Callable[..., None] = torch._fused_adamw_
+    count = torch.zeros((), device=move.device, dtype=torch.float32)
+    moments = [[torch.zeros_like(move)], [torch.zeros_like(move)]]
+    options = {"lr": 1.0, "weight_decay": 1.0, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     options |= {"amsgrad": False, "maximize": False}
 
     def step() -> None:
         count.add_(1)
-        kernel([values], [gradient], *moments, [], [count], **options)
+        kernel([move], [gradient], *moments, [], [count], **options)
 
     return step
 
@@ -147,12 +162,15 @@ def autograd(rowwise_loss: Callable[[Tensor], Tensor], flat: Flat, X: Tensor) ->
     X : Tensor of shape (n, d)
         All rows.
     """
+    unpadded = flat.gradient[: sum(flat.sizes)]
 
     def gradient(rows: Tensor) -> Tensor:
-        with torch.inference_mode(False):
-            flat.gradient.zero_()
-            losses = rowwise_loss(X[rows])
-            losses.mean(-1).sum().backward()
+        with torch.inference_mode(False), torch.enable_grad():
+            unpadded.zero_()
+            x = X.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
+            losses = rowwise_loss(x)
+            share = torch.full(losses.shape, 1 / rows.shape[1], device=X.device, dtype=X.dtype)
+            losses.backward(share)
         return losses.detach().sum(-1)
 
     return gradient
@@ -173,7 +191,8 @@ def per_model(
 
 def normal(x: Tensor, generator: torch.Generator) -> Tensor:
     """Draw standard normal values in the shape of `x`."""
-    return torch.randn(x.shape, generator=generator, dtype=x.dtype, device="cpu").to(x.device)
+    drawn = torch.empty(x.shape, dtype=x.dtype, device="cpu")
+    return drawn.normal_(generator=generator).to(x.device)
 
 
 # Rows (K, b) of a batch -> summed loss (K,); leaves the gradient of the mean loss in its Flat.

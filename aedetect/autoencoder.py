@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
+from ._backprop import Forward, serves
 from ._detector import default_latent_dim, in_chunks
 from ._frame import Frame
 from ._latent import LatentTools
@@ -18,7 +20,7 @@ from ._params import Count, NotNegative, Positive, Range
 from ._stack import train_stack
 from ._training import seeded
 from .losses import LOSSES, Loss
-from .networks import Coder, Network, as_network
+from .networks import Coder, Layered, Network, as_network
 
 Generators = Sequence[torch.Generator]
 
@@ -298,7 +300,7 @@ class Autoencoder(LatentTools):
 
     def _finish(self, X: np.ndarray, kept: Tensor, held_out: Tensor) -> None:
         """Set what follows from the trained weights."""
-        self._net = self._restored()
+        self._take(self._restored())
         self.n_iter_ = len(self.loss_curve_)
         self.compression_ratio_ = self.latent_dim_ / X.shape[1]
         self.n_parameters_ = sum(weight.size for weight in self.weights_.values())
@@ -315,11 +317,15 @@ class Autoencoder(LatentTools):
         x = torch.from_numpy(self._frame.enter(X[:REPORT_ROWS]))
         return float(self._criterion.error(x.nanmean(0).expand_as(x), x).nanmean())
 
+    def _replays(self, net: Coder) -> bool:
+        """Whether a step of training is the same every time; of others' code nobody knows."""
+        parts = self, self.network_, net
+        return all(type(part).__module__.startswith("aedetect.") for part in parts)
+
     @property
-    def _is_plain(self) -> bool:
-        """Whether the loss is the reconstruction error and nothing else."""
-        hooks = ("_loss", "_codes", "_rebuild", "_row_error")
-        return all(getattr(type(self), name) is getattr(Autoencoder, name) for name in hooks)
+    def _phase(self) -> int:
+        """What of the loss changes with the epochs."""
+        return 0
 
     def _so_far(self, net: Coder, X: np.ndarray) -> dict[str, Any]:
         """Fitted attributes as if training stopped here, for callbacks that score."""
@@ -328,10 +334,11 @@ class Autoencoder(LatentTools):
         snapshot.weights_ = {
             name: p[0].detach().cpu().numpy().copy() for name, p in net.named_parameters()
         }
-        snapshot._net = snapshot._restored()
+        snapshot._take(snapshot._restored())
         return {
             "weights_": snapshot.weights_,
             "_net": snapshot._net,
+            "_forward": snapshot._forward,
             "offset_": snapshot._threshold(X),
         }
 
@@ -351,13 +358,23 @@ class Autoencoder(LatentTools):
             parameter.data = torch.tensor(self.weights_[name])[None]
         return net.eval()
 
+    def _take(self, net: Coder) -> None:
+        """Keep a network for use; plain dense ones also in the way that scores rows fastest."""
+        self._net = net
+        hooks = ("_codes", "_rebuild")
+        plain = all(getattr(type(self), name) is getattr(Autoencoder, name) for name in hooks)
+        self._forward = None
+        if plain and isinstance(net, Layered) and serves(net):
+            self._forward = Forward(net)
+
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_net"}
+        nets = "_net", "_forward"
+        return {name: value for name, value in super().__getstate__().items() if name not in nets}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "weights_" in state:
-            self._net = self._restored()
+            self._take(self._restored())
 
     def _did_it_learn(self, train: np.ndarray, X: np.ndarray, kind: str) -> None:
         """Compare on rows `X` with the mean row and with PCA of equal width, both of `train`."""
@@ -423,20 +440,32 @@ class Autoencoder(LatentTools):
         return self._frame.leave(self._apply(self._net.decode, Z.astype(np.float32)))
 
     def _feature_errors(self, X: np.ndarray) -> np.ndarray:
-        return self._apply(self._value_errors, self._frame.enter(X)) * self._unit
+        return self._of_rebuilt(X, self._criterion.error) * self._unit
 
     def _row_errors(self, X: np.ndarray) -> np.ndarray:
-        def mean_error(x: Tensor) -> Tensor:
-            errors = self._value_errors(x)
-            if x.sum().isfinite():
-                return errors.sum(-1, dtype=torch.float64) / x.shape[-1]
+        def mean_error(x_hat: Tensor, x: Tensor) -> Tensor:
+            errors = self._criterion.error(x_hat, x)
+            total = errors.sum(-1, dtype=torch.float64)
+            if total.sum().isfinite():
+                return total / x.shape[-1]
             observed = ~x.isnan()
             return torch.where(observed, errors, 0).sum(-1, dtype=torch.float64) / observed.sum(-1)
 
-        return self._apply(mean_error, self._frame.enter(X)) * self._unit
+        return self._of_rebuilt(X, mean_error) * self._unit
 
-    def _value_errors(self, x: Tensor) -> Tensor:
-        return self._criterion.error(self._rebuild(self._net, x), x)
+    def _of_rebuilt(self, X: np.ndarray, compare: Callable[[Tensor, Tensor], Tensor]) -> np.ndarray:
+        """What `compare` makes of rows as they are rebuilt, and as they came; in float64."""
+        if self._forward is None:
+            return self._apply(
+                lambda x: compare(self._rebuild(self._net, x), x), self._frame.enter(X)
+            )
+        with torch.inference_mode():
+            put_rows = partial(self._frame.enter_into, X=X)
+            return self._forward(len(X), put_rows, compare).double().numpy()
+
+    def _release(self) -> None:
+        if self._forward is not None:
+            self._forward.release()
 
     def _rebuild(self, net: Coder, x: Tensor) -> Tensor:
         return net.decode(self._codes(net, x))

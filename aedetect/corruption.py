@@ -23,7 +23,8 @@ class Corruption(Params, ABC):
 
 
 def _uniform(x: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.rand(x.shape, generator=generator, dtype=x.dtype, device="cpu").to(x.device)
+    drawn = torch.empty(x.shape, dtype=x.dtype, device="cpu")
+    return drawn.uniform_(generator=generator).to(x.device)
 
 
 class GaussianNoise(Corruption):

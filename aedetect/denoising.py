@@ -107,6 +107,11 @@ class DenoisingAutoencoder(Autoencoder):
             raise ValueError(f"X_corrupted has {len(pairs)} rows, X has {len(X)}; expected pairs.")
         return torch.cat([rows[:, :-1], torch.from_numpy(self._frame.training_rows(pairs))], dim=1)
 
+    def _replays(self, net: Coder) -> bool:
+        corruptions = self.corruption if isinstance(self.corruption, list) else [self.corruption]
+        ours = (c is None or type(c).__module__.startswith("aedetect.") for c in corruptions)
+        return all(ours) and super()._replays(net)
+
     def _warn_if_identity(self, n_features: int) -> None:
         """Say nothing: the identity does not undo noise."""
 

@@ -164,6 +164,10 @@ class AutoencoderEnsemble(Detector):
             errors[np.isnan(X[:, columns]).all(axis=1), k] = np.nan
         return errors
 
+    def _release(self) -> None:
+        for member in self.estimators_:
+            member._release()
+
     def _row_errors(self, X: np.ndarray) -> np.ndarray:
         errors = self._members_errors(X)
         if self.aggregation == "rank":

@@ -1,9 +1,11 @@
 """Memory autoencoder: codes are put together from remembered items of normal data."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional, init
+from torch.nn import init
 
 from ._params import Count, NotNegative, Positive
 from .autoencoder import Autoencoder, Generators
@@ -67,12 +69,12 @@ class MemoryAutoencoder(Autoencoder):
 
     def _weights(self, net: Coder, z: Tensor) -> Tensor:
         """Share (K, n, n_items) that each item has in a code."""
-        items = functional.normalize(net.get_parameter("items"), dim=-1)
-        cosine = functional.normalize(z, dim=-1) @ items.mT
-        weights = (cosine / self.temperature).softmax(-1)
+        items = net.get_parameter("items")
+        cosine = unit_vectors(z) @ unit_vectors(items).mT
+        logits = cosine / self.temperature
+        weights = logits.detach().softmax(-1)
         least = weights.amax(-1, keepdim=True).clamp_max(1 / items.shape[-2])
-        kept = weights * (weights >= least)
-        return kept / kept.sum(-1, keepdim=True).clamp_min(1e-12)
+        return torch.where(weights >= least, logits, -torch.inf).softmax(-1)
 
     def _build(self, n_features: int, latent_dim: int, generators: Generators) -> Coder:
         net = super()._build(n_features, latent_dim, generators)
@@ -93,5 +95,28 @@ class MemoryAutoencoder(Autoencoder):
 
 
 def entropy(weights: Tensor) -> Tensor:
-    """-sum_i w_i log w_i over the last axis."""
-    return -(weights * weights.clamp_min(1e-12).log()).sum(-1)
+    """-sum_i w_i log w_i over the last axis.
+
+    Its slope -log w_i - 1 is taken without the 1, which is nothing to weights of constant sum.
+    """
+    return -(weights * weights.detach().clamp_min(1e-12).log()).sum(-1)
+
+
+class _UnitVectors(torch.autograd.Function):
+    """u = z / |z| and its derivative (g - u u'g) / |z|, in a third of autograd's operations."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        length = torch.linalg.vector_norm(z, dim=-1, keepdim=True).clamp_min(1e-12)
+        unit = z / length
+        ctx.save_for_backward(unit, length)
+        return unit
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        unit, length = ctx.saved_tensors
+        along = (unit * slope).sum(-1, keepdim=True)
+        return torch.addcmul(slope, unit, along, value=-1) / length
+
+
+unit_vectors = _UnitVectors.apply

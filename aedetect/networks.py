@@ -24,13 +24,13 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
 }
 
-# Slopes of the activations, as functions of their outputs, where that is possible.
-SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": lambda h: (h > 0).to(h),
+# Slopes of the activations, as functions of their outputs, where that is possible; None is 1.
+SLOPES: dict[str, Callable[[Tensor], Tensor | None]] = {
+    "relu": lambda h: h.detach().sign(),
     "elu": lambda h: torch.where(h > 0, 1, h + 1),
     "tanh": lambda h: 1 - h.square(),
     "sigmoid": lambda h: h * (1 - h),
-    "identity": torch.ones_like,
+    "identity": lambda _: None,
 }
 
 # Gain of the initial weights: He et al. (2015) for the rectifiers, Glorot & Bengio (2010) for the
@@ -119,6 +119,10 @@ class Coder(nn.Module):
         """Put the column mean where a value is missing."""
         if x.sum().isfinite():  # far quicker than to look at each value
             return x
+        return self.put_means(x)
+
+    def put_means(self, x: Tensor) -> Tensor:
+        """Do what `fill` does, without a look at whether there is anything to do."""
         return torch.where(x.isnan(), self.get_buffer("column_means"), x)
 
     def encode(self, x: Tensor) -> Tensor:

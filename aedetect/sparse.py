@@ -1,10 +1,12 @@
 """Sparse autoencoder: few units of the code may be active at a time."""
 
+import math
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ._params import Annotated, NotNegative, Range
 from .autoencoder import Autoencoder, Generators
@@ -85,9 +87,11 @@ class SparseAutoencoder(Autoencoder):
         return z.abs().mean(-1) if self.penalty == "l1" else self._divergence(z.mean(-2, True))
 
     def _divergence(self, rate: Tensor) -> Tensor:
-        """KL(rho || rate) of Bernoulli variables, summed over units."""
-        rho, rate = torch.tensor(self.target_activation), rate.clamp(1e-6, 1 - 1e-6)
-        return (rho * (rho / rate).log() + (1 - rho) * ((1 - rho) / (1 - rate)).log()).sum(-1)
+        """KL(rho || rate) of Bernoulli variables, summed over units: cross-entropy - entropy."""
+        share = self.target_activation
+        rho = torch.full(rate.shape, share, dtype=rate.dtype, device=rate.device)
+        entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
+        return (functional.binary_cross_entropy(rate, rho, reduction="none") - entropy).sum(-1)
 
     def _build(self, n_features: int, latent_dim: int, generators: Generators) -> Coder:
         self._refuse_unbounded()

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ._params import Count, NotNegative, Range
 from ._posterior import PosteriorTools, divergences
@@ -76,13 +77,13 @@ class VariationalAutoencoder(PosteriorTools):
 
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
         mean, log_variance = self._posterior(net, x)
-        z = mean + (log_variance / 2).exp() * per_model(normal, mean, generators)
+        z = torch.addcmul(mean, (log_variance / 2).exp(), per_model(normal, mean, generators))
         bound = self._surprise(net, z, x) + self._weight * divergences(mean, log_variance).sum(-1)
         return bound / self._n_observed(x)
 
     def _posterior(self, net: Coder, x: Tensor) -> tuple[Tensor, Tensor]:
         mean, log_variance = net.encode(x).chunk(2, -1)
-        return mean, log_variance.clamp(-12, 12)
+        return mean, functional.hardtanh(log_variance, -12, 12)
 
     def _codes(self, net: Coder, x: Tensor) -> Tensor:
         return self._posterior(net, x)[0]
@@ -101,7 +102,11 @@ class VariationalAutoencoder(PosteriorTools):
         """Weight of the KL term in the current epoch; held-out rows get the full weight."""
         if not torch.is_grad_enabled():
             return self.beta
-        return self.beta * min(1.0, (self._epochs_done + 1) / max(self.warmup, 1))
+        return self.beta * min(1.0, self._phase / max(self.warmup, 1))
+
+    @property
+    def _phase(self) -> int:
+        return min(self._epochs_done + 1, max(self.warmup, 1))
 
     def _build(self, n_features: int, latent_dim: int, generators: Generators) -> Coder:
         net = self.network_.build(n_features, latent_dim, generators, heads=2)

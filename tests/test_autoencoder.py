@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -328,3 +329,16 @@ def test_scoring_monitor_sees_a_fit_without_steps(detector, tumours):
     detector.set_callbacks(monitor).fit(test, truth)
     (row,) = (row for row in monitor.get_logs().data if "roc_auc" in row)
     assert row["roc_auc"] == get_scorer("roc_auc")(detector, test, truth)
+
+
+def test_no_score_depends_on_gaps_in_other_rows_or_on_threads(digits):
+    model = Autoencoder(latent_dim=4, epochs=3, learning_rate=0.01, random_state=0)
+    scores = model.fit(digits[:500]).score_samples(digits)
+    gappy = digits.copy()
+    gappy[::7, :9] = np.nan
+    np.testing.assert_array_equal(
+        np.delete(model.score_samples(gappy), np.s_[::7]), np.delete(scores, np.s_[::7])
+    )
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(model.score_samples, [digits] * 20):
+            np.testing.assert_array_equal(found, scores)

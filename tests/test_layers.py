@@ -21,6 +21,7 @@ LAYER = {
     "networks": 1,
     "_detector": 1,
     "_backprop": 2,
+    "_replay": 1,
     "_frame": 2,
     "_jacobian": 2,
     "pca": 2,

@@ -334,13 +334,21 @@ def test_jacobian_norm_of_a_linear_map_is_its_matrix():
 
 @pytest.mark.parametrize("activation", SLOPES)
 @pytest.mark.parametrize("hidden", [(), (6,), (6, 4)])
-def test_seeds_C20_jacobian_as_a_product_equals_autograds(hidden, activation):
-    network = Dense(hidden=hidden, activation=activation, code_activation=activation)
+@pytest.mark.parametrize("code", ["identity", "tanh"])
+def test_seeds_C20_jacobian_as_a_product_equals_autograds(hidden, activation, code):
+    network = Dense(hidden=hidden, activation=activation, code_activation=code)
     net = network.build(5, 3, [seeded(0), seeded(1)])
     x = torch.randn(2, 7, 5, generator=seeded(2)).requires_grad_()
     u = torch.randn(2, 7, 3, generator=seeded(3))
     factors, z = factors_of(net, x)
-    torch.testing.assert_close(norm_of_product(factors), jacobian_norm(z, x))
+    norm, expected = norm_of_product(factors).expand(2, 7), jacobian_norm(z, x)
+    torch.testing.assert_close(norm, expected)
+    for ours, theirs in zip(
+        torch.autograd.grad(norm.sum(), net.encoder.parameters(), retain_graph=True),
+        torch.autograd.grad(expected.sum(), net.encoder.parameters(), retain_graph=True),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(row_times_product(u, factors), pullback(z, x, u).square().sum(-1))
 
 
