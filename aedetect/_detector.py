@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from ._params import Params, Range
 
@@ -377,10 +379,25 @@ class Detector(
         return -errors
 
     def _in_chunks(self, function: Callable[[np.ndarray], np.ndarray], X: np.ndarray) -> np.ndarray:
+        """Apply `function` to blocks of rows, in as many threads as joblib is told to use."""
+        n_threads = min(effective_n_jobs(None), len(X) // CHUNK)
         try:
-            return in_chunks(function, X, self._block_size)
+            if n_threads < 2:
+                return in_chunks(function, X, self._block_size)
+            with threadpool_limits(1, "blas"):
+                parts = Parallel(n_threads, require="sharedmem")(
+                    delayed(self._in_one_thread)(function, part)
+                    for part in np.array_split(X, n_threads)
+                )
+            return np.concatenate(parts)
         finally:
             self._release()
+
+    def _in_one_thread(
+        self, function: Callable[[np.ndarray], np.ndarray], X: np.ndarray
+    ) -> np.ndarray:
+        with threadpool_limits(1, "openmp"):  # OpenMP's setting is a thread's own
+            return in_chunks(function, X, self._block_size)
 
     def _release(self) -> None:
         """Give back memory that was kept from one block of rows to the next."""

@@ -84,8 +84,19 @@ class KernelAutoencoder(Detector):
             seed = int(seeded(self.random_state).initial_seed() % 2**32)
             self.items_ = kmeans_plusplus(self.items_, self.max_items, random_state=seed)[0]
         self._k = self.n_neighbors or len(self.items_)
-        self._search = NearestNeighbors(algorithm="brute").fit(self.items_ - self.mean_)
+        self._index()
         self.bandwidth_ = self.bandwidth * self._typical_distance() or 1.0
+
+    def _index(self) -> None:
+        self._search = NearestNeighbors(algorithm="brute").fit(self.items_ - self.mean_)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_search"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "items_" in state:
+            self._index()
 
     def _typical_distance(self) -> float:
         """Median distance of items to their 5th nearest neighbour, on 2,000 items at most."""

@@ -14,7 +14,7 @@ from estimators import ESTIMATORS, name_of
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, KFold
@@ -27,9 +27,10 @@ from aedetect import (
     AutoencoderEnsemble,
     DenoisingAutoencoder,
     GaussianNoise,
+    KernelAutoencoder,
     PCADetector,
 )
-from aedetect._detector import find_threshold
+from aedetect._detector import CHUNK, find_threshold
 
 every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=name_of)
 
@@ -137,6 +138,18 @@ def test_same_seed_same_weights_serially_in_threads_and_in_processes(estimator, 
         jobs = (fit_and_score(clone(model)) for model in models)
         for scores in Parallel(n_jobs=2, backend=backend)(jobs):
             np.testing.assert_array_equal(scores, expected)
+
+
+@pytest.mark.parametrize(
+    "model", [Autoencoder(epochs=2), KernelAutoencoder(), AnomalyDetector()], ids=name_of
+)
+def test_threads_score_the_same(model, rng):
+    X = rng.standard_normal((2 * CHUNK + 77, 4))
+    detector = seeded_clone(model).fit(X[:200])
+    scores, errors = detector.score_samples(X), detector.score_features(X)
+    with parallel_config(n_jobs=2):
+        np.testing.assert_array_equal(detector.score_samples(X), scores)
+        np.testing.assert_array_equal(detector.score_features(X), errors)
 
 
 @every_estimator
