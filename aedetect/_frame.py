@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._detector import chunks
+from ._detector import chunks, in_chunks
 from ._linear import column_means
 
 
@@ -59,11 +59,5 @@ class Frame:
         return X * self.scale + self.mean
 
     def training_rows(self, X: np.ndarray) -> np.ndarray:
-        """All rows in the network's frame, each with a 1 behind it for the bias."""
-        rows = np.empty((len(X), X.shape[1] + 1), dtype=np.float32)
-        rows[:, -1] = 1
-        filled = 0
-        for block in chunks(X):
-            rows[filled : filled + len(block), :-1] = self.enter(block)
-            filled += len(block)
-        return rows
+        """All rows in the network's frame; in blocks, since `X` may be of another dtype."""
+        return in_chunks(self.enter, X)

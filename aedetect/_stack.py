@@ -173,7 +173,7 @@ def _train(members: list[_Member], around: Around) -> None:
     )
     stopping = EarlyStopping(
         flat,
-        torch.no_grad()(lambda: template._loss(net, rows[held_out, :-1], generators).mean(-1)),
+        torch.no_grad()(lambda: template._loss(net, rows[held_out], generators).mean(-1)),
         patience=template.n_iter_no_change,
         tol=torch.tensor([m.model.tol * m.model._mean_row_loss(m.X) for m in members]).to(device),
     )
@@ -259,7 +259,7 @@ def _gradient(
         trained.fill = trained.put_means if gaps else lambda x: x  # type: ignore[method-assign]
     if isinstance(trained, Layered) and serves(trained) and not template._derives_in_rows(trained):
         trained = by_hand(trained)
-    gradient = autograd(lambda x: template._loss(trained, x, generators), flat, rows[:, :-1])
+    gradient = autograd(lambda x: template._loss(trained, x, generators), flat, rows)
     return Replayed(gradient, lambda: template._phase) if template._replays(net) else gradient
 
 

@@ -195,7 +195,7 @@ class Autoencoder(LatentTools):
         """Set further fitted attributes, when the network is in place."""
 
     def _network_rows(self, X: np.ndarray) -> Tensor:
-        """All training rows in the network's frame, each with a 1 behind it."""
+        """All training rows in the network's frame."""
         return torch.from_numpy(self._frame.training_rows(X))
 
     def _warn_if_identity(self, n_features: int) -> None:

@@ -105,7 +105,7 @@ class DenoisingAutoencoder(Autoencoder):
         pairs = Detector._validate(self, self._corrupted)  # need not lie in the loss's range
         if len(pairs) != len(X):
             raise ValueError(f"X_corrupted has {len(pairs)} rows, X has {len(X)}; expected pairs.")
-        return torch.cat([rows[:, :-1], torch.from_numpy(self._frame.training_rows(pairs))], dim=1)
+        return torch.cat([rows, torch.from_numpy(self._frame.training_rows(pairs))], dim=1)
 
     def _replays(self, net: Coder) -> bool:
         corruptions = self.corruption if isinstance(self.corruption, list) else [self.corruption]
