@@ -108,3 +108,8 @@ def _describe(hint: Any) -> Iterator[str]:
         yield names.get(
             hint, "None" if hint is type(None) else getattr(hint, "__name__", str(hint))
         )
+
+
+def is_ours(part: object) -> bool:
+    """Whether a thing's class is one of this package, whose workings are known."""
+    return type(part).__module__.startswith("aedetect.")

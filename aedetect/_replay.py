@@ -28,8 +28,7 @@ class _Call:
         self.reads = set(map(_memory, _tensors((args, kwargs))))
         self.writes = set(map(_memory, _tensors(result)))
         self.mutates = kernel._schema.is_mutable
-        values = (*args, *kwargs.values())
-        self.is_random = any(isinstance(value, torch.Generator) for value in values)
+        self.is_random = torch.Tag.nondeterministic_seeded in kernel.tags
 
     @property
     def computes(self) -> bool:

@@ -16,7 +16,7 @@ from ._detector import default_latent_dim, in_chunks
 from ._frame import Frame
 from ._latent import LatentTools
 from ._linear import column_means, filled, principal_axes
-from ._params import Count, NotNegative, Positive, Range
+from ._params import Count, NotNegative, Positive, Range, is_ours
 from ._stack import train_stack
 from ._training import seeded
 from .losses import LOSSES, Loss
@@ -318,9 +318,9 @@ class Autoencoder(LatentTools):
         return float(self._criterion.error(x.nanmean(0).expand_as(x), x).nanmean())
 
     def _replays(self, net: Coder) -> bool:
-        """Whether a step of training is the same every time; of others' code nobody knows."""
-        parts = self, self.network_, net
-        return all(type(part).__module__.startswith("aedetect.") for part in parts)
+        """Whether a step of training is the same every time; others' code has to say so."""
+        network_is_known = is_ours(self.network_) and is_ours(net)
+        return is_ours(self) and (network_is_known or self.network_.replayable)
 
     @property
     def _phase(self) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ._detector import Detector
-from ._params import NotNegative
+from ._params import NotNegative, is_ours
 from ._training import per_model
 from .autoencoder import Autoencoder, Generators
 from .corruption import Corruption, GaussianNoise
@@ -109,8 +109,7 @@ class DenoisingAutoencoder(Autoencoder):
 
     def _replays(self, net: Coder) -> bool:
         corruptions = self.corruption if isinstance(self.corruption, list) else [self.corruption]
-        ours = (c is None or type(c).__module__.startswith("aedetect.") for c in corruptions)
-        return all(ours) and super()._replays(net)
+        return all(c is None or is_ours(c) for c in corruptions) and super()._replays(net)
 
     def _warn_if_identity(self, n_features: int) -> None:
         """Say nothing: the identity does not undo noise."""

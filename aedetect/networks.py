@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -164,7 +164,17 @@ class Layered(Coder):
 
 
 class Network(Params):
-    """Description of a network. A new kind overrides `build`."""
+    """Description of a network. A new kind overrides `build`.
+
+    Attributes
+    ----------
+    replayable : bool, default=False
+        Class attribute: a promise that the network does the same at every step of training, but for
+        its numbers. Small networks train several times faster then. Dropout keeps the promise;
+        what counts steps, or draws outside torch, breaks it.
+    """
+
+    replayable: ClassVar[bool] = False
 
     def build(
         self,

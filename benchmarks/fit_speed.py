@@ -191,6 +191,8 @@ def measure(case: str, epochs: int, rounds: int) -> dict[str, float]:
 class Foreign(Network):
     """A network whose layers are torch's own, as a user may write it."""
 
+    replayable = True
+
     def build(self, n_features, latent_dim, generators, heads=1):
         coder = Coder()
         down, up = layers(n_features, 64)[:3], layers(n_features, 64)[3:]

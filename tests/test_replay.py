@@ -1,5 +1,7 @@
 """Replayed steps: the weights that autograd would find, to the last bit, or no replay at all."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -105,6 +107,39 @@ def test_code_of_others_runs_at_every_step(digits):
 
     DenoisingAutoencoder(corruption=spoil, **CALLS).fit(digits[:75])
     assert seen == [32, 32, 11] * 3
+
+
+class CountedDropout(torch.nn.Dropout):
+    calls: ClassVar[list[int]] = []
+
+    def forward(self, x):
+        self.calls.append(1)
+        return super().forward(x)
+
+
+class Dropping(Dense):
+    """A network that is not ours, of which the user says that it always does the same."""
+
+    replayable = True
+
+    def build(self, *args, **kwargs):
+        net = super().build(*args, **kwargs)
+        net.encoder.append(CountedDropout(0.2))
+        return net
+
+
+def test_a_network_of_ones_own_is_replayed_where_it_may_be(digits, monkeypatch):
+    model = Autoencoder(network=Dropping(hidden=(16,)), **CALLS)
+    fits, calls = [], []
+    for replaced in ({}, {"Replayed": not_replayed}):
+        CountedDropout.calls.clear()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            fits.append(fitted(model, digits[:75], monkeypatch, **replaced))
+        calls.append(len(CountedDropout.calls))
+    for a, b in zip(*fits, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert calls[1] - calls[0] == 9 - 4  # of nine steps, one is first of its size, one recorded
 
 
 def test_what_looks_at_values_is_not_replayed():
