@@ -1,6 +1,5 @@
 """Autoencoder: rebuild a row from a narrow code, and distrust rows that come back wrong."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
@@ -8,15 +7,15 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import torch
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from ._backprop import Forward, serves
-from ._detector import default_latent_dim, in_chunks
+from ._detector import default_latent_dim
 from ._frame import Frame
 from ._latent import LatentTools
-from ._linear import column_means, filled, principal_axes
+from ._linear import column_means
 from ._params import Count, NotNegative, Positive, Range, is_ours
+from ._report import fit_report, warn_of, warn_of_identity
 from ._stack import train_stack
 from ._training import seeded
 from .losses import LOSSES, Loss
@@ -26,7 +25,6 @@ Generators = Sequence[torch.Generator]
 
 REPORT_ROWS = 1000  # the did-it-learn check looks at this many rows at most,
 REPORT_AT_LEAST = 30  # and at held-out rows only if there are this many
-SILENT = 1e-3  # standard deviation of a unit of the code that says nothing
 
 
 class Autoencoder(LatentTools):
@@ -201,12 +199,7 @@ class Autoencoder(LatentTools):
     def _warn_if_identity(self, n_features: int) -> None:
         """Warn where nothing keeps the network from copying its input."""
         if self.latent_dim_ >= n_features:
-            warnings.warn(
-                f"latent_dim={self.latent_dim} is not below the {n_features} columns of X: the "
-                "network can learn the identity, which rebuilds outliers as well as inliers. Lower "
-                "it.",
-                stacklevel=7,
-            )
+            warn_of_identity(self.latent_dim, n_features)
 
     # Training --------------------------------------------------------------------------------
 
@@ -377,53 +370,8 @@ class Autoencoder(LatentTools):
             self._take(self._restored())
 
     def _did_it_learn(self, train: np.ndarray, X: np.ndarray, kind: str) -> None:
-        """Compare on rows `X` with the mean row and with PCA of equal width, both of `train`."""
-        full = filled(train, column_means(train, self.column_means_))
-        mean, axes, _ = principal_axes(full, self.latent_dim_)
-        by_pca = (filled(X, mean) - mean) @ axes.T @ axes + mean
-        if self.loss_ == "binary_cross_entropy":
-            by_pca = by_pca.clip(1e-3, 1 - 1e-3)  # a linear map leaves the range the loss allows
-        self.fit_report_ = {
-            "rows": kind,
-            "error": (error := self._mean_error(in_chunks(self._reconstruct, X), X)),
-            "mean_row_error": (baseline := self._mean_error(np.broadcast_to(mean, X.shape), X)),
-            "pca_error": self._mean_error(by_pca, X),
-            "constant_columns": np.flatnonzero(full.min(axis=0) == full.max(axis=0)).tolist(),
-        }
-        self._warn_of_constant_columns()
-        silent = np.diag(self.code_covariance_).max() < SILENT**2
-        if silent and error > 0.99 * baseline > 0:
-            warnings.warn(
-                f"All {self.latent_dim_} units of the code are silent: every row gets the same "
-                "code. Lower the penalty or learning_rate, or change the code's activation.",
-                ConvergenceWarning,
-                stacklevel=6,
-            )
-        elif error >= baseline > 0:
-            warnings.warn(
-                f"The network did not learn: its error {error:.3g} on {kind} rows is "
-                f"not below that of the column means, {baseline:.3g}. Scale the columns "
-                "(StandardScaler), train longer (epochs), or change learning_rate.",
-                ConvergenceWarning,
-                stacklevel=6,
-            )
-
-    def _warn_of_constant_columns(self) -> None:
-        """Warn where columns have names; in images, constant pixels are the rule."""
-        constant: Any = self.fit_report_["constant_columns"]
-        names = getattr(self, "feature_names_in_", None)
-        if constant and names is not None:
-            warnings.warn(
-                f"Constant in training: {', '.join(map(repr, names[constant][:5]))}"
-                f"{', ...' if len(constant) > 5 else ''} ({len(constant)} of {len(names)} columns)."
-                " Nothing is learned of them, and any change in them counts in full. Drop them if "
-                "they mean nothing.",
-                stacklevel=7,
-            )
-
-    def _mean_error(self, X_hat: np.ndarray, X: np.ndarray) -> float:
-        x_hat, x = (torch.from_numpy(self._frame.enter(a)) for a in (X_hat, X))
-        return float(self._criterion.error(x_hat, x).nanmean(dtype=torch.float64)) * self._unit
+        self.fit_report_ = fit_report(self, train, X, kind)
+        warn_of(self)
 
     def _as_rows(self, X: np.ndarray, reset: bool = False) -> np.ndarray:
         return (as_network(self.network) if reset else self.network_).as_rows(X)

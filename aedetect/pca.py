@@ -78,7 +78,7 @@ class PCADetector(Detector):
                 warnings.warn(
                     f"latent_dim={wanted} keeps all columns of X and rebuilds every row exactly. "
                     "Lower it.",
-                    stacklevel=7,
+                    stacklevel=6,
                 )
             if wanted > X.shape[1]:
                 raise ValueError(

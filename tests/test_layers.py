@@ -24,6 +24,7 @@ LAYER = {
     "_replay": 1,
     "_frame": 2,
     "_jacobian": 2,
+    "_report": 2,
     "pca": 2,
     "_latent": 3,
     "_stack": 3,
