@@ -12,6 +12,8 @@ from ._swaps import SwapDetector
 from .kernel import KernelAutoencoder
 from .networks import Dense
 
+LARGEST = 1e100  # squares of larger numbers overflow
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -50,7 +52,8 @@ class Scale:
         return cls(X.mean(axis=0), _or_infinite(deviations(X)))
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
-        Z = (X - self.origin) / self.spread
+        with np.errstate(over="ignore"):
+            Z = ((X - self.origin) / self.spread).clip(-LARGEST, LARGEST)
         return (np.arcsinh(Z) if self.squashes else Z).round(6)
 
     def back(self, Z: np.ndarray) -> np.ndarray:

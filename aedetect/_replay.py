@@ -26,8 +26,13 @@ class _Call:
     def __init__(self, kernel: Kernel, args: Any, kwargs: Any, result: Any) -> None:
         self.kernel, self.args, self.kwargs, self.result = kernel, args, kwargs, result
         self.reads = set(map(_memory, _tensors((args, kwargs))))
-        self.writes = set(map(_memory, _tensors(result)))
         self.mutates = kernel._schema.is_mutable
+        self.changed = [
+            args[i] if i < len(args) else self.kwargs.get(argument.name)
+            for i, argument in enumerate(kernel._schema.arguments)
+            if argument.alias_info is not None and argument.alias_info.is_write
+        ]
+        self.writes = set(map(_memory, _tensors((result, self.changed))))
         self.is_random = torch.Tag.nondeterministic_seeded in kernel.tags
 
     @property
@@ -98,6 +103,7 @@ class Replayed:
         """Summed loss (K,) of the rows (K, b); the mean loss's gradient is left in place."""
         if self.recorded_in != self.phase():
             self.recorded.clear()
+            self.met.clear()
             self.recorded_in = self.phase()
         b = rows.shape[1]
         if b not in self.met:
@@ -133,7 +139,7 @@ def _steps(calls: Sequence[_Call]) -> list[Callable[[], object]] | None:
     calls = _overwriting([call for call in calls if call.writes & changing])
     for call in calls:
         call.detach()
-    changed = [x for call in calls if call.mutates for x in _tensors(call.result)]
+    changed = [x for call in calls if call.mutates for x in _tensors((call.result, call.changed))]
     with torch.no_grad():
         before = [x.clone() for x in changed]
         steps = [_again(call) for call in calls]  # tries them, which must leave no trace
@@ -218,7 +224,7 @@ def _again(call: _Call) -> Callable[[], object]:
         ways = [(getattr(owner, name, None), kwargs), (kernel._op, kwargs)]
     elif call.is_random:
         ways = []
-    elif name in ("clone", "_to_copy") or (name == "pow" and args[1] == 1):
+    elif name in ("clone", "_to_copy") or (kernel is _aten.pow.Tensor_Scalar and args[1] == 1):
         return partial(result.copy_, args[0])
     elif name == "slice_backward":  # around the slice it stays 0
         return partial(torch.ops.aten.slice(result, *args[2:]).copy_, args[0])

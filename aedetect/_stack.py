@@ -101,7 +101,7 @@ def _bytes_of(model: Any, X: np.ndarray) -> int:
     for module in net.modules():
         module.register_forward_hook(lambda *args: sizes.append(args[2].numel()))
     with torch.no_grad():
-        model._rebuild(net, torch.zeros((1, 1, X.shape[1])))
+        model._rebuild(net, torch.zeros((1, 1, X.shape[1]), dtype=torch.float32))
     parameters = sum(parameter.numel() for parameter in net.parameters())
     return 4 * (5 * parameters + 2 * model._batch_size(len(X)) * (X.shape[1] + sum(sizes)))
 
@@ -119,6 +119,7 @@ class _Member:
     failure: str | None = None
 
 
+@torch.inference_mode(mode=False)
 def train_stack(
     models: Sequence[Any],
     data: Sequence[np.ndarray],
@@ -227,7 +228,8 @@ def _network(template: Any, members: list[_Member]) -> Coder:
             net.get_parameter(name).data[k] = torch.from_numpy(weight)
     if len(models) > 1:
         template.mean_ = torch.from_numpy(np.stack([m.mean_ for m in models])).float()[:, None]
-        template.scale_ = torch.tensor([m.scale_ for m in models])[:, None, None]
+        scales = torch.tensor([m.scale_ for m in models], dtype=torch.float32)
+        template.scale_ = scales[:, None, None]
     return net
 
 

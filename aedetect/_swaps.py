@@ -40,9 +40,9 @@ class SwapDetector(Autoencoder):
         """Rows (n, d) with values from other rows, and 1 where that is so."""
         n, d = x.shape
         donors = torch.empty((n, d), dtype=torch.int64).random_(n, generator=generator)
-        noise = torch.empty((n, d)).normal_(0, NOISE, generator=generator)
-        share = torch.empty((n, 1)).uniform_(LEAST, MOST, generator=generator)
-        swapped = torch.empty((n, d)).uniform_(generator=generator) < share
+        noise = torch.empty_like(x).normal_(0, NOISE, generator=generator)
+        share = torch.empty_like(x[:, :1]).uniform_(LEAST, MOST, generator=generator)
+        swapped = torch.empty_like(x).uniform_(generator=generator) < share
         return torch.where(swapped, x.gather(0, donors) + noise, x), swapped.to(x)
 
     def logits(self, X: np.ndarray) -> np.ndarray:

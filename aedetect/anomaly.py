@@ -79,7 +79,7 @@ class AnomalyDetector(Detector):
 
     trim: Literal["auto"] | Annotated[float, Range(0, 0.9)] = "auto"
     n_estimators: Count = 4
-    max_items: Count = 20_000
+    max_items: Annotated[int, Range(10)] = 20_000
     random_state: int | np.random.RandomState | None = None
 
     _block_size = BLOCK

@@ -3,27 +3,23 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 
 @dataclass(frozen=True)
 class Loss:
-    """An elementwise error, its slope in the first argument, and its unit.
+    """An elementwise error and its unit.
 
     Attributes
     ----------
     error : callable
         ``error(x_hat, x)``, same shape as both.
-    slope : callable
-        Derivative of `error` with respect to ``x_hat``, same shape.
     degree : int
         The error's unit is the data's unit to this power; 0 where the data have none.
     """
 
     error: Callable[[Tensor, Tensor], Tensor]
-    slope: Callable[[Tensor, Tensor], Tensor]
     degree: int
 
 
@@ -47,13 +43,9 @@ def binary_cross_entropy(x_hat: Tensor, x: Tensor) -> Tensor:
     return -x * x_hat.clamp_min(1e-30).log() - (1 - x) * (1 - x_hat).clamp_min(1e-30).log()
 
 
-def _cross_entropy_slope(x_hat: Tensor, x: Tensor) -> Tensor:
-    return (x_hat - x) / (x_hat * (1 - x_hat)).clamp_min(1e-12)
-
-
 LOSSES = {
-    "squared_error": Loss(squared, lambda x_hat, x: (x_hat - x).mul_(2), degree=2),
-    "absolute_error": Loss(absolute, lambda x_hat, x: torch.sign(x_hat - x), degree=1),
-    "huber": Loss(huber, lambda x_hat, x: (x_hat - x).clamp_(-1, 1), degree=2),
-    "binary_cross_entropy": Loss(binary_cross_entropy, _cross_entropy_slope, degree=0),
+    "squared_error": Loss(squared, degree=2),
+    "absolute_error": Loss(absolute, degree=1),
+    "huber": Loss(huber, degree=2),
+    "binary_cross_entropy": Loss(binary_cross_entropy, degree=0),
 }

@@ -9,6 +9,7 @@ from joblib import parallel_config
 from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.metrics import check_scoring
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingGridSearchCV,
@@ -86,7 +87,9 @@ class _FromShelf:
         return self
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["estimator"], name)
+        if "estimator" not in self.__dict__:  # while it is unpickled
+            raise AttributeError(name)
+        return getattr(self.estimator, name)
 
 
 class _Stacks:
@@ -205,6 +208,8 @@ class _StackedSearch:
             del self._stacks
             self.__dict__.update(given)
         self.cv_results_["mean_fit_time"] += np.mean(stacks.seconds, axis=1)
+        if self.scoring is None:
+            self.scorer_ = check_scoring(self.estimator)
         if hasattr(self, "best_estimator_"):
             self.best_estimator_ = self.best_estimator_.estimator
         return self

@@ -6,7 +6,6 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ._params import Annotated, NotNegative, Range
 from .autoencoder import Autoencoder, Generators
@@ -88,10 +87,9 @@ class SparseAutoencoder(Autoencoder):
 
     def _divergence(self, rate: Tensor) -> Tensor:
         """KL(rho || rate) of Bernoulli variables, summed over units: cross-entropy - entropy."""
-        share = self.target_activation
-        rho = torch.full(rate.shape, share, dtype=rate.dtype, device=rate.device)
-        entropy = -share * math.log(share) - (1 - share) * math.log(1 - share)
-        return (functional.binary_cross_entropy(rate, rho, reduction="none") - entropy).sum(-1)
+        rho, rate = self.target_activation, rate.clamp(1e-6, 1 - 1e-6)
+        entropy = -rho * math.log(rho) - (1 - rho) * math.log(1 - rho)
+        return (-rho * rate.log() - (1 - rho) * torch.log1p(-rate) - entropy).sum(-1)
 
     def _build(self, n_features: int, latent_dim: int, generators: Generators) -> Coder:
         self._refuse_unbounded()

@@ -190,6 +190,13 @@ def test_tiny_units_and_huge_values(rng):
         for unit in (np.ones(3), np.array([1e-13, 1, 1]))
     ]
     np.testing.assert_allclose(scores[0], scores[1], rtol=1e-6)
+    detector = AnomalyDetector(random_state=0).fit(X)
+    for huge in (1e160, 1e200, 1e305):
+        row = np.array([[0.0, huge, 0.0]])
+        assert detector.score_samples(row) < detector.score_samples(10 * X[:1])
+        shares = detector.score_features(row)
+        assert np.isfinite(shares).all()
+        assert shares.argmax() == 1
     X[0] = 1e200
     assert not RobustCore(trim=0.1).fit(X).core_[0]
     assert np.isfinite(AnomalyDetector(random_state=0).fit(X).score_samples(X[1:])).all()

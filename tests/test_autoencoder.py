@@ -364,3 +364,15 @@ def test_warnings_point_at_the_line_that_fits(model, message, rng):
         model.fit(X)
     found = [warning for warning in caught if message in str(warning.message)]
     assert [warning.filename for warning in found] == [__file__]
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "absolute_error"])
+def test_units_of_the_data_do_not_matter(loss, rng):
+    X = rng.standard_normal((100, 3)) @ rng.standard_normal((3, 6))
+    model = Autoencoder(loss=loss, latent_dim=2, epochs=3, random_state=0)
+    degree = 2 if loss == "squared_error" else 1
+    expected = model.fit(X).score_samples(X)
+    for exponent in (-40, -20, 20, 38, 100):
+        unit = 10.0**exponent
+        scores = model.fit(X * unit).score_samples(X * unit)
+        np.testing.assert_allclose(scores / unit**degree, expected, rtol=1e-5)

@@ -408,3 +408,20 @@ def test_a_column_that_is_not_numeric_is_named(column, rng):
     frame = pd.DataFrame(rng.standard_normal((100, 3)), columns=list("xyz")).assign(site=column)
     with pytest.raises(ValueError, match="Column 'site' of X is not numeric .* Encode it"):
         Autoencoder().fit(frame)
+
+
+@every_estimator
+def test_torchs_modes_change_nothing(estimator, tumours):
+    train, test, _ = tumours
+    scores = seeded_clone(estimator).fit(train).score_samples(test)
+    with torch.inference_mode():
+        np.testing.assert_array_equal(
+            seeded_clone(estimator).fit(train).score_samples(test), scores
+        )
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        other = seeded_clone(estimator).fit(train).score_samples(test)
+    finally:
+        torch.set_default_dtype(before)
+    np.testing.assert_array_equal(other, scores)

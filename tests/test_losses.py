@@ -24,14 +24,6 @@ def test_error_is_its_formula(name, rng):
     np.testing.assert_allclose(error, FORMULAS[name](p, x), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_slope_is_the_derivative_of_the_error(name, rng):
-    p, x = map(torch.from_numpy, pair(name, rng))
-    p.requires_grad_()
-    (expected,) = torch.autograd.grad(LOSSES[name].error(p, x).sum(), p)
-    torch.testing.assert_close(LOSSES[name].slope(p.detach(), x), expected)
-
-
 @pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.degree])
 def test_degree_is_how_the_error_scales(name, rng):
     loss = LOSSES[name]

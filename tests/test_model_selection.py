@@ -1,6 +1,8 @@
 """Searches that stack equal scikit-learn's; splits keep outliers out of training."""
 
 import logging
+import pickle
+from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -181,6 +183,8 @@ def test_halving_over_epochs_equals_scikit_learns(piped, labelled, monkeypatch):
     assert stacked.n_resources_ == [2, 4, 8]
     assert (stacked.cv_results_["mean_fit_time"] > 0).all()
     assert stacked.best_estimator_.get_params()[f"{front}epochs"] == 8
+    for copy in (pickle.loads(pickle.dumps(stacked)), deepcopy(stacked)):
+        assert copy.score(X) == stacked.score(X)
     with pytest.raises(ValueError, match="depth"):
         StackedHalvingGridSearchCV(model, grid, resource="depth").fit(X)
 
@@ -313,6 +317,21 @@ def test_numbers_may_be_numpys_and_random_states_objects(labelled):
     grid = {"sparsity": np.arange(1, 3), "learning_rate": np.float32([1e-3, 1e-2])}
     stacked = StackedGridSearchCV(model, grid, cv=2).fit(labelled[0])
     assert_same_search(stacked, GridSearchCV(model, grid, cv=2).fit(labelled[0]))
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=name_of)
+def test_a_candidate_that_diverges_leaves_the_others_alone(objective, labelled):
+    network = Dense(hidden=(16,), code_activation="sigmoid")
+    model = clone(objective).set_params(**{**SMALL, "network": network})
+    if isinstance(model, SparseAutoencoder):
+        model.set_params(layers="code")
+    grid = {"learning_rate": [1e-3, 1e30]}
+    with pytest.warns(FitFailedWarning, match="diverged"):
+        search = StackedGridSearchCV(model, grid, cv=2, refit=False).fit(labelled[0])
+    good, lost = search.cv_results_["mean_test_score"]
+    assert np.isfinite(good)
+    assert np.isnan(lost)
 
 
 def test_candidates_that_cannot_be_built_do_not_stop_the_others(labelled):

@@ -60,7 +60,12 @@ def test_replayed_fits_equal_autograd(objective, network, gaps, digits, monkeypa
     if gaps:
         X[::3, 20:30] = np.nan
     model = clone(objective).set_params(network=network, **CALLS)
-    replayed = fitted(model, X, monkeypatch)
+    made = []
+    replayed = fitted(
+        model, X, monkeypatch, Replayed=lambda *of: made.append(Replayed(*of)) or made[0]
+    )
+    assert len(made) == 1
+    assert all(made[0].recorded.values())
     for a, b in zip(replayed, fitted(model, X, monkeypatch, Replayed=not_replayed), strict=True):
         np.testing.assert_array_equal(a, b)
     if not gaps:
@@ -202,6 +207,20 @@ def test_chance_and_memory_are_replayed_too():
         rows = torch.arange(start, start + 5)[None]
         torch.testing.assert_close(replayed(rows), eager(rows), rtol=0, atol=0)
     assert len(calls) == 2
+
+
+def test_memory_that_is_changed_and_not_returned_is_replayed():
+    X = torch.randn(20, 3, generator=seeded(0))
+
+    def gradient(rows):
+        total = torch.zeros(5)
+        torch._foreach_add_([total], [X.index_select(0, rows[0]).sum(-1)])
+        return total[None] * 2
+
+    replayed = Replayed(gradient)
+    for start in range(6):
+        rows = torch.arange(start, start + 5)[None]
+        torch.testing.assert_close(replayed(rows), gradient(rows), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("whole", [True, False])
