@@ -13,7 +13,7 @@ from ._training import seeded
 from .core import RobustCore, smallest
 
 ASSUMED_TRIM = 0.4  # what trim="auto" leaves out in the second of its two views,
-CAUTION = 2 / 3  # and what that view counts for
+CAUTION = 0.64  # and what that view counts for
 BLOCK = 256  # rows scored at a time
 
 
