@@ -37,7 +37,7 @@ class PosteriorTools(Autoencoder):
                 f"The posterior has collapsed: the KL term of every unit is below {COLLAPSED} "
                 "nats, so the code tells nothing of the row. Lower beta, raise warmup, or train "
                 "longer.",
-                stacklevel=8,
+                stacklevel=9,
             )
 
     def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -40,7 +40,7 @@ def warn_of_identity(latent_dim: object, n_features: int) -> None:
     warnings.warn(
         f"latent_dim={latent_dim} is not below the {n_features} columns of X: the network can "
         "learn the identity, which rebuilds outliers as well as inliers. Lower it.",
-        stacklevel=10,
+        stacklevel=11,
     )
 
 
@@ -56,7 +56,7 @@ def warn_of(model: Any) -> None:
             f"All {model.latent_dim_} units of the code are silent: every row gets the same "
             "code. Lower the penalty or learning_rate, or change the code's activation.",
             ConvergenceWarning,
-            stacklevel=9,
+            stacklevel=10,
         )
     elif error >= baseline > 0:
         warnings.warn(
@@ -64,7 +64,7 @@ def warn_of(model: Any) -> None:
             f"below that of the column means, {baseline:.3g}. Scale the columns (StandardScaler), "
             "train longer (epochs), or change learning_rate.",
             ConvergenceWarning,
-            stacklevel=9,
+            stacklevel=10,
         )
 
 
@@ -75,5 +75,5 @@ def _warn_of_constant(constant: np.ndarray, n_columns: int) -> None:
             f"{', ...' if len(constant) > 5 else ''} ({len(constant)} of {n_columns} columns). "
             "Nothing is learned of them, and any change in them counts in full. Drop them if "
             "they mean nothing.",
-            stacklevel=10,
+            stacklevel=11,
         )

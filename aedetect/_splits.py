@@ -14,7 +14,8 @@ class InlierKFold(BaseEstimator):
     """Folds for detectors: known outliers are tested on, and never learned from.
 
     Inliers are shuffled and divided into folds. Each inlier is in one test fold; each known outlier
-    too, and in no training fold. Without `y` all rows count as inliers.
+    too, and in no training fold. Without `y` all rows count as inliers. A search that refits does
+    so on all rows it is given, outliers too: fit what it found on the inliers.
 
     Parameters
     ----------

@@ -1,12 +1,13 @@
 """The detector to begin with: no settings, whether the training rows are clean or a mixed bag."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from ._detector import Detector, in_chunks
-from ._linear import column_means, filled
+from ._linear import column_means, deviations, filled
 from ._params import Count, Range
 from ._parts import Local, Memory, Part, Scale, Surprise, Swaps, Tails, effective_share
 from ._training import seeded
@@ -38,7 +39,8 @@ class AnomalyDetector(Detector):
     trim : float or "auto", default="auto"
         Share of training rows to be left out of what counts as normal: 0 where they are believed
         normal, about 0.4 where they are a mixed bag. "auto" does not guess which: it fits both and
-        takes, softly, the larger surprise.
+        takes, softly, the larger one of half the surprise s0 without trimming and a third of the
+        other, s4: the score is ``-log(exp(0.5 s0) + exp(0.32 s4))``.
     n_estimators : int, default=4
         Networks in the stack.
     max_items : int, default=20000
@@ -46,7 +48,8 @@ class AnomalyDetector(Detector):
         random to learn from, and for the threshold.
     contamination : float or "auto", default="auto"
         Share of training rows, from 0 to 0.5, that the threshold puts outside; "auto" takes rows
-        beyond Tukey's fence of the surprise, and at least the worst one.
+        beyond Tukey's fence of the surprise, and at least the worst one. With a `trim`, the fence
+        lies beyond most of the trimmed rows: say a share.
     random_state : int, RandomState or None, default=None
         Of the networks and of the draws.
 
@@ -61,6 +64,12 @@ class AnomalyDetector(Detector):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
         Only where `X` had column names.
+
+    Warns
+    -----
+    UserWarning
+        If a named column of a table is constant. Another value in it counts as a rare one, however
+        far it is.
 
     See Also
     --------
@@ -91,10 +100,22 @@ class AnomalyDetector(Detector):
             self.column_means_ = column_means(X)
             drawn = _some(len(X), 2 * self.max_items, rng)
             rows = filled(X[drawn], self.column_means_).astype(np.float64)
+            self._warn_of_constant_columns(rows)
             seed = int(rng.integers(2**31))
             trims = [0.0, ASSUMED_TRIM] if self.trim == "auto" else [self.trim]
             self._views = [self._view(rows, trim, seed) for trim in trims]
             self._drawn, self.core_ = drawn, drawn[self._views[-1].core]
+
+    def _warn_of_constant_columns(self, rows: np.ndarray) -> None:
+        names = getattr(self, "feature_names_in_", None)
+        constant = np.flatnonzero(deviations(rows) == 0)
+        if names is not None and len(constant):
+            warnings.warn(
+                f"Constant in training: {', '.join(map(repr, names[constant][:5]))}"
+                f"{', ...' if len(constant) > 5 else ''} ({len(constant)} of {len(names)} columns)."
+                " Another value in them counts as a rare one, however far it is.",
+                stacklevel=6,
+            )
 
     def _view(self, rows: np.ndarray, trim: float, seed: int) -> "_View":
         """What counts as normal with a share of rows left out."""

@@ -337,6 +337,11 @@ class Autoencoder(LatentTools):
 
     def _built(self, generators: Generators) -> Coder:
         net = self._build(self.n_features_in_, self.latent_dim_, generators)
+        if not isinstance(net, Coder):
+            raise TypeError(
+                f"{type(self.network_).__name__}.build returned a {type(net).__name__}; expected a "
+                "Coder, with `encode` and `decode`."
+            )
         net.column_means = self._built_means()[None]
         return net
 

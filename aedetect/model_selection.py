@@ -195,13 +195,15 @@ class _StackedSearch:
             logger.info("Nothing is stacked: %s.", reason)
             return super().fit(X, y, **params)  # type: ignore[misc]
         X, y = indexable(X, y)
-        given = {name: getattr(self, name) for name in ("estimator", "cv", "n_jobs")}
+        resolved = self._resolved()
+        given = {name: getattr(self, name) for name in ("estimator", "cv", "n_jobs", *resolved)}
         folds = list(check_cv(self.cv, y).split(X, y, params.get("groups")))
         stacks = _Stacks(clone(self.estimator), X, y, folds, self.max_stack_bytes, self.n_jobs)
         self._stacks = stacks
         try:
             self.estimator, self.cv = _FromShelf(self.estimator, stacks.shelf), folds
             self.n_jobs = 1  # what is left to do is scoring, here
+            self.__dict__.update(resolved)
             with config_context(enable_metadata_routing=False), parallel_config("sequential"):
                 super().fit(X, y, rows=np.arange(n_rows(X)))  # type: ignore[misc]
         finally:
@@ -213,6 +215,10 @@ class _StackedSearch:
         if hasattr(self, "best_estimator_"):
             self.best_estimator_ = self.best_estimator_.estimator
         return self
+
+    def _resolved(self) -> dict[str, Any]:
+        """Parameters that stand for others, while the search runs."""
+        return {}
 
     def _run_search(
         self: Any, evaluate_candidates: Callable[..., Any], *, callback_ctx: Any = None
@@ -397,13 +403,14 @@ class StackedHalvingGridSearchCV(_StackedSearch, HalvingGridSearchCV):
     factor : int or float, default=3
         One in so many candidates goes on, with so many times the epochs.
     resource : str, default="epochs"
-        What is given in growing amounts: a parameter of the estimator that is a whole number; in a
-        Pipeline with the step in front, as in ``"autoencoder__epochs"``.
+        What is given in growing amounts: a parameter of the estimator that is a whole number. Of a
+        Pipeline "epochs" means its last step's.
     max_resources : int or "auto", default="auto"
         Most that a candidate gets; "auto": what the estimator has.
-    min_resources, aggressive_elimination, cv, scoring, refit, error_score, return_train_score, \
-    random_state, verbose
+    min_resources, aggressive_elimination, cv, scoring, refit, error_score, random_state, verbose
         As in ``HalvingGridSearchCV``.
+    return_train_score : bool, default=False
+        Whether training folds are scored too.
     n_jobs : int, default=None
         Stacks trained at a time, through joblib.
     max_stack_bytes : int, default=16777216
@@ -432,8 +439,6 @@ class StackedHalvingGridSearchCV(_StackedSearch, HalvingGridSearchCV):
     ([9, 3, 1], [1, 3, 9])
     """
 
-    max_resources: Any
-
     def __init__(
         self,
         estimator: Any,
@@ -448,7 +453,7 @@ class StackedHalvingGridSearchCV(_StackedSearch, HalvingGridSearchCV):
         scoring: Any = None,
         refit: Any = True,
         error_score: Any = np.nan,
-        return_train_score: bool = True,
+        return_train_score: bool = False,
         random_state: Any = None,
         n_jobs: int | None = None,
         verbose: int = 0,
@@ -473,11 +478,14 @@ class StackedHalvingGridSearchCV(_StackedSearch, HalvingGridSearchCV):
         )
         self.max_stack_bytes = max_stack_bytes
 
-    def _check_input_parameters(self, X: Any, y: Any, split_params: Any) -> None:
-        given = self.max_resources
-        try:
-            if given == "auto":
-                self.max_resources = self.estimator.get_params().get(self.resource, given)
-            super()._check_input_parameters(X, y, split_params)
-        finally:
-            self.max_resources = given
+    def _resolved(self) -> dict[str, Any]:
+        resource, most = self.resource, self.max_resources
+        if resource == "epochs" and isinstance(self.estimator, Pipeline):
+            resource = f"{self.estimator.steps[-1][0]}__epochs"
+        known = self.estimator.get_params()
+        if resource not in known:
+            raise ValueError(
+                f"resource={self.resource!r} is no parameter of {type(self.estimator).__name__}; "
+                "expected one that is a whole number, such as 'epochs'."
+            )
+        return {"resource": resource, "max_resources": known[resource] if most == "auto" else most}

@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from aedetect import (
+    AnomalyDetector,
     Autoencoder,
     Dense,
     KernelAutoencoder,
@@ -350,10 +351,11 @@ def test_no_score_depends_on_gaps_in_other_rows_or_on_threads(digits):
         (Autoencoder(latent_dim=4, epochs=1), "the identity"),
         (Autoencoder(epochs=1, learning_rate=1e-9), "did not learn"),
         (Autoencoder(epochs=30), "Constant in training"),
+        (AnomalyDetector(), "Constant in training"),
         (VariationalAutoencoder(beta=1e3, epochs=30), "posterior has collapsed"),
         (PCADetector(latent_dim=4), "keeps all columns"),
     ],
-    ids=["identity", "unlearned", "constant", "collapsed", "all of PCA"],
+    ids=["identity", "unlearned", "constant", "constant, detector", "collapsed", "all of PCA"],
 )
 def test_warnings_point_at_the_line_that_fits(model, message, rng):
     X = rng.standard_normal((60, 3)) @ rng.standard_normal((3, 4))

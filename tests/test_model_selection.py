@@ -171,8 +171,10 @@ def test_halving_over_epochs_equals_scikit_learns(piped, labelled, monkeypatch):
     front = "autoencoder__" if piped else ""
     model.set_params(**{f"{front}epochs": 8})
     grid = {f"{front}latent_dim": [2, 5], f"{front}learning_rate": [1e-4, 1e-2]}
-    options = {"factor": 2, "cv": 2, "resource": f"{front}epochs", "random_state": 0}
-    plain = HalvingGridSearchCV(model, grid, max_resources=8, **options).fit(X)
+    options = {"factor": 2, "cv": 2, "random_state": 0}
+    plain = HalvingGridSearchCV(
+        model, grid, resource=f"{front}epochs", max_resources=8, return_train_score=False, **options
+    ).fit(X)
     alone, train = [], Autoencoder.fit
     monkeypatch.setattr(
         Autoencoder, "fit", lambda self, X, y=None: alone.append(1) or train(self, X, y)
@@ -185,12 +187,13 @@ def test_halving_over_epochs_equals_scikit_learns(piped, labelled, monkeypatch):
     assert stacked.best_estimator_.get_params()[f"{front}epochs"] == 8
     for copy in (pickle.loads(pickle.dumps(stacked)), deepcopy(stacked)):
         assert copy.score(X) == stacked.score(X)
-    with pytest.raises(ValueError, match="depth"):
+    with pytest.raises(ValueError, match="resource='depth' is no parameter of"):
         StackedHalvingGridSearchCV(model, grid, resource="depth").fit(X)
 
 
 def test_halving_over_rows_is_scikit_learns(labelled, caplog):
-    options = {"factor": 2, "cv": 2, "resource": "n_samples", "random_state": 0}
+    options = {"factor": 2, "cv": 2, "resource": "n_samples", "return_train_score": True}
+    options["random_state"] = 0
     arguments = Autoencoder(**SMALL), {"latent_dim": [2, 5]}
     plain = HalvingGridSearchCV(*arguments, **options).fit(labelled[0])
     with caplog.at_level(logging.INFO, "aedetect"):
