@@ -155,6 +155,7 @@ class Local(Part):
         _, axes, variances = principal_axes(self.scale(core))
         share = variances + 0.01 * (variances.mean() or 1)
         self.directions = axes.T * share**-0.25
+        self.back = axes * share[:, None] ** 0.25  # undoes them
         self.rows = self.scale(core) @ self.directions
         self.k = min(k, len(core) - 1)
         self.search = NearestNeighbors(n_neighbors=self.k + 1, algorithm="brute").fit(self.rows)
@@ -176,7 +177,7 @@ class Local(Part):
     def columns(self, X: np.ndarray) -> np.ndarray:
         rows = self.scale(X) @ self.directions
         middles = self.rows[self._neighbours(rows)[1]].mean(axis=1)
-        return np.square((rows - middles) @ np.linalg.pinv(self.directions))
+        return np.square((rows - middles) @ self.back)
 
 
 class Swaps(Part):

@@ -50,7 +50,11 @@ def warn_of(model: Any) -> None:
     error, baseline = report["error"], report["mean_row_error"]
     names = getattr(model, "feature_names_in_", None)
     if names is not None:  # in images, constant pixels are the rule
-        _warn_of_constant(names[report["constant_columns"]], len(names))
+        consequence = (
+            "Nothing is learned of them, and any change in them counts in full. Drop them if they "
+            "mean nothing."
+        )
+        warn_of_constant(names[report["constant_columns"]], len(names), consequence, stacklevel=11)
     if np.diag(model.code_covariance_).max() < SILENT**2 and error > 0.99 * baseline > 0:
         warnings.warn(
             f"All {model.latent_dim_} units of the code are silent: every row gets the same "
@@ -68,12 +72,14 @@ def warn_of(model: Any) -> None:
         )
 
 
-def _warn_of_constant(constant: np.ndarray, n_columns: int) -> None:
+def warn_of_constant(
+    constant: np.ndarray, n_columns: int, consequence: str, stacklevel: int
+) -> None:
+    """Warn of columns that had one value in training, and say what follows."""
     if len(constant):
         warnings.warn(
             f"Constant in training: {', '.join(map(repr, constant[:5]))}"
             f"{', ...' if len(constant) > 5 else ''} ({len(constant)} of {n_columns} columns). "
-            "Nothing is learned of them, and any change in them counts in full. Drop them if "
-            "they mean nothing.",
-            stacklevel=11,
+            f"{consequence}",
+            stacklevel=stacklevel,
         )

@@ -1,6 +1,5 @@
 """The detector to begin with: no settings, whether the training rows are clean or a mixed bag."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -10,6 +9,7 @@ from ._detector import Detector, in_chunks
 from ._linear import column_means, deviations, filled
 from ._params import Count, Range
 from ._parts import Local, Memory, Part, Scale, Surprise, Swaps, Tails, effective_share
+from ._report import warn_of_constant
 from ._training import seeded
 from .core import RobustCore, smallest
 
@@ -100,22 +100,15 @@ class AnomalyDetector(Detector):
             self.column_means_ = column_means(X)
             drawn = _some(len(X), 2 * self.max_items, rng)
             rows = filled(X[drawn], self.column_means_).astype(np.float64)
-            self._warn_of_constant_columns(rows)
+            names = getattr(self, "feature_names_in_", None)
+            if names is not None:
+                consequence = "Another value in them counts as a rare one, however far it is."
+                constant = names[deviations(rows) == 0]
+                warn_of_constant(constant, len(names), consequence, stacklevel=6)
             seed = int(rng.integers(2**31))
             trims = [0.0, ASSUMED_TRIM] if self.trim == "auto" else [self.trim]
             self._views = [self._view(rows, trim, seed) for trim in trims]
             self._drawn, self.core_ = drawn, drawn[self._views[-1].core]
-
-    def _warn_of_constant_columns(self, rows: np.ndarray) -> None:
-        names = getattr(self, "feature_names_in_", None)
-        constant = np.flatnonzero(deviations(rows) == 0)
-        if names is not None and len(constant):
-            warnings.warn(
-                f"Constant in training: {', '.join(map(repr, names[constant][:5]))}"
-                f"{', ...' if len(constant) > 5 else ''} ({len(constant)} of {len(names)} columns)."
-                " Another value in them counts as a rare one, however far it is.",
-                stacklevel=6,
-            )
 
     def _view(self, rows: np.ndarray, trim: float, seed: int) -> "_View":
         """What counts as normal with a share of rows left out."""
