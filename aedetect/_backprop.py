@@ -171,20 +171,24 @@ class Forward:
 
     def __init__(self, net: Layered) -> None:
         self.chain, self.put_means = Chain([*net.encoder, *net.decoder]), net.put_means
-        self.unused: dict[int, _Batch] = {}
+        self.unused: dict[int, list[_Batch]] = {}
 
     def __call__(
         self, n: int, put_rows: Callable[[Tensor], object], use: Callable[[Tensor, Tensor], Tensor]
     ) -> Tensor:
         """Return ``use(x_hat, x)`` for n rows x that `put_rows` writes into the tensor it gets."""
-        batch = self.unused.pop(n, None) or self.chain.new_batch(n)
+        unused = self.unused.setdefault(n, [])
+        try:
+            batch = unused.pop()
+        except IndexError:
+            batch = self.chain.new_batch(n)
         put_rows(batch.x)
         result = use(self.chain.forward(batch), batch.x)
         if not result.sum().isfinite():  # some rows have gaps, which spoil those rows alone
             x = batch.x.clone()
             batch.x.copy_(self.put_means(x).view_as(x))
             result = use(self.chain.forward(batch), x)
-        self.unused[n] = batch
+        unused.append(batch)
         return result
 
     def release(self) -> None:

@@ -6,14 +6,13 @@ from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits
 
 from ._params import Params, Range
+from ._threads import in_threads
 
 Contamination = Literal["auto"] | Annotated[float, Range(0, 0.5)]
 
@@ -22,10 +21,10 @@ CHUNK_VALUES = 2**17  # fewer of them where rows are wide: a chunk should stay i
 MULTIPLE = 32  # a chunk is padded to a multiple of this many rows, see `in_chunks`
 
 
-def chunks(X: np.ndarray, size: int | None = None) -> Iterator[np.ndarray]:
+def chunks(X: np.ndarray, size: int | None = None) -> list[np.ndarray]:
     """Cut rows into blocks of `size`, or of a few thousand, less where they are wide."""
     size = size or max(MULTIPLE, min(CHUNK, CHUNK_VALUES // X.shape[1] // MULTIPLE * MULTIPLE))
-    return (X[start : start + size] for start in range(0, len(X), size))
+    return [X[start : start + size] for start in range(0, len(X), size)]
 
 
 def in_chunks(
@@ -35,20 +34,23 @@ def in_chunks(
 
     Matrix products and vectorised exponentials round differently at the ragged end of a block.
     Blocks are therefore padded, to a multiple of 32 rows, which suffices for torch in float32, or
-    to exactly `size` rows: a row's result does not depend on how many came with it.
+    to exactly `size` rows: a row's result does not depend on how many came with it. Several blocks
+    are worked on at a time, in threads.
     """
-    results, done = np.empty(0), 0
-    for block in chunks(X, size):
+
+    def of_block(block: np.ndarray) -> np.ndarray:
         padding = -len(block) % (size or MULTIPLE)
-        if padding:
-            padded = np.concatenate([block, np.repeat(block[-1:], padding, axis=0)])
-            result = function(padded)[: len(block)]
-        else:
-            result = function(block)
+        if not padding:
+            return function(block)
+        padded = np.concatenate([block, np.repeat(block[-1:], padding, axis=0)])
+        return function(padded)[: len(block)]
+
+    results, done = np.empty(0), 0
+    for result in in_threads(of_block, chunks(X, size)):
         if done == 0:
             results = np.empty((len(X), *result.shape[1:]), result.dtype)
-        results[done : done + len(block)] = result
-        done += len(block)
+        results[done : done + len(result)] = result
+        done += len(result)
     return results
 
 
@@ -379,25 +381,11 @@ class Detector(
         return -errors
 
     def _in_chunks(self, function: Callable[[np.ndarray], np.ndarray], X: np.ndarray) -> np.ndarray:
-        """Apply `function` to blocks of rows, in as many threads as joblib is told to use."""
-        n_threads = min(effective_n_jobs(None), len(X) // CHUNK)
+        """Apply `function` to blocks of rows."""
         try:
-            if n_threads < 2:
-                return in_chunks(function, X, self._block_size)
-            with threadpool_limits(1, "blas"):
-                parts = Parallel(n_threads, require="sharedmem")(
-                    delayed(self._in_one_thread)(function, part)
-                    for part in np.array_split(X, n_threads)
-                )
-            return np.concatenate(parts)
+            return in_chunks(function, X, self._block_size)
         finally:
             self._release()
-
-    def _in_one_thread(
-        self, function: Callable[[np.ndarray], np.ndarray], X: np.ndarray
-    ) -> np.ndarray:
-        with threadpool_limits(1, "openmp"):  # OpenMP's setting is a thread's own
-            return in_chunks(function, X, self._block_size)
 
     def _release(self) -> None:
         """Give back memory that was kept from one block of rows to the next."""

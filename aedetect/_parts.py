@@ -4,15 +4,17 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 
+from ._detector import in_chunks
 from ._linear import deviations, principal_axes
+from ._neighbours import Neighbours
 from ._stack import fit_all
 from ._swaps import SwapDetector
 from .kernel import KernelAutoencoder
 from .networks import Dense
 
 LARGEST = 1e100  # squares of larger numbers overflow
+BLOCK = 256  # rows scored at a time
 
 
 @dataclass(frozen=True)
@@ -157,26 +159,18 @@ class Local(Part):
         self.directions = axes.T * share**-0.25
         self.back = axes * share[:, None] ** 0.25  # undoes them
         self.rows = self.scale(core) @ self.directions
-        self.k = min(k, len(core) - 1)
-        self.search = NearestNeighbors(n_neighbors=self.k + 1, algorithm="brute").fit(self.rows)
-        distances, _ = self._neighbours(self.rows)
+        self.nearest = Neighbours(self.rows, min(k, len(core) - 1))
+        distances = in_chunks(lambda rows: self.nearest(rows)[0], self.rows, BLOCK)
         self.floor = 1e-3 * float(np.median(distances[:, -1])) + 1e-12
         self.own = np.log(distances.mean(axis=1) + self.floor)
 
-    def _neighbours(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Distances and indices of the k nearest rows, of which none is the row itself."""
-        distances, neighbours = self.search.kneighbors(rows)
-        itself = (self.rows[neighbours[:, 0]] == rows).all(axis=1)
-        first = np.where(itself, 1, 0)[:, None] + np.arange(self.k)
-        return np.take_along_axis(distances, first, 1), np.take_along_axis(neighbours, first, 1)
-
     def __call__(self, X: np.ndarray) -> np.ndarray:
-        distances, neighbours = self._neighbours(self.scale(X) @ self.directions)
+        distances, neighbours = self.nearest(self.scale(X) @ self.directions)
         return np.log(distances.mean(axis=1) + self.floor) - self.own[neighbours].mean(axis=1)
 
     def columns(self, X: np.ndarray) -> np.ndarray:
         rows = self.scale(X) @ self.directions
-        middles = self.rows[self._neighbours(rows)[1]].mean(axis=1)
+        middles = self.rows[self.nearest(rows)[1]].mean(axis=1)
         return np.square((rows - middles) @ self.back)
 
 

@@ -1,6 +1,7 @@
 """K autoencoders of one shape, trained as one; a single estimator is a stack of one."""
 
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass
 from itertools import chain
@@ -15,10 +16,13 @@ from torch import Tensor
 
 from ._backprop import by_hand, serves
 from ._replay import Replayed
+from ._threads import one_thread
 from ._training import EarlyStopping, Flat, Gradient, autograd, make_step, minimise, seeded
 from .networks import Coder, Layered
 
 FREE = {"random_state", "learning_rate", "weight_decay", "contamination", "tol"}
+
+WIDE = 2**21  # parameters; the products of larger networks are worth several threads
 
 # Runs the epoch it is given, with callbacks around it; True ends training.
 Around = Callable[[Callable[[], None], Coder], bool | None]
@@ -44,7 +48,7 @@ def fit_all(
     models: Sequence[Any],
     data: Sequence[np.ndarray],
     max_stack_bytes: int,
-    n_jobs: int | None = None,
+    parallel: Parallel | None = None,
 ) -> list[Fitted]:
     """Fit models, those that can be together, in stacks of bounded size.
 
@@ -56,8 +60,8 @@ def fit_all(
         What each learns from. Models that are given one array share its rows.
     max_stack_bytes : int
         What parameters and activations of a stack may take; a single model always fits.
-    n_jobs : int, optional
-        Stacks trained at a time, through joblib.
+    parallel : joblib.Parallel, optional
+        Trains the stacks; by default as joblib is told to at the time.
     """
     known: dict[Hashable, np.ndarray] = {}
     rows: list[np.ndarray] = []
@@ -70,7 +74,7 @@ def fit_all(
     for group in groups.values():
         size = max(1, max_stack_bytes // _bytes_of(models[group[0]], rows[group[0]]))
         stacks += [group[i : i + size] for i in range(0, len(group), size)]
-    results = Parallel(n_jobs=n_jobs)(
+    results = (parallel or Parallel())(
         delayed(_fit_stack)([models[i] for i in some], [rows[i] for i in some]) for some in stacks
     )
     fitted = dict(zip(chain(*stacks), chain(*results), strict=True))
@@ -143,9 +147,10 @@ def train_stack(
     """
     members = [_Member(model, X, *model._begin(X)) for model, X in zip(models, data, strict=True)]
     _train(members, around)
-    for member in members:
-        if member.failure is None:
-            member.model._finish(member.X, member.kept, member.held_out)
+    with one_thread():
+        for member in members:
+            if member.failure is None:
+                member.model._finish(member.X, member.kept, member.held_out)
     return [member.failure and member.model._diverged(member.failure) for member in members]
 
 
@@ -153,39 +158,46 @@ def _train(members: list[_Member], around: Around) -> None:
     """Minimise the losses of all members."""
     models = [member.model for member in members]
     generators = [member.generator for member in members]
-    device = models[0]._device()
-    template = _template(models, device)
-    net = _network(template, members).to(device)
-    flat = Flat.of(net)
-    rows, kept, held_out = _rows(members, device)
-    gaps = bool(rows.isnan().any())
-    template._complete = not gaps
-    epochs = minimise(
-        _gradient(template, net, flat, rows, generators, gaps),
-        make_step(
-            template.optimizer,
+    with one_thread():
+        device = models[0]._device()
+        template = _template(models, device)
+        net = _network(template, members).to(device)
+        flat = Flat.of(net)
+        rows, kept, held_out = _rows(members, device)
+        gaps = bool(rows.isnan().any())
+        template._complete = not gaps
+        epochs = minimise(
+            _gradient(template, net, flat, rows, generators, gaps),
+            make_step(
+                template.optimizer,
+                flat,
+                learning_rate=[model.learning_rate for model in models],
+                weight_decay=[model.weight_decay for model in models],
+            ),
+            kept,
+            generators=generators,
+            batch_size=template._batch_size(kept.shape[1]),
+        )
+        stopping = EarlyStopping(
             flat,
-            learning_rate=[model.learning_rate for model in models],
-            weight_decay=[model.weight_decay for model in models],
-        ),
-        kept,
-        generators=generators,
-        batch_size=template._batch_size(kept.shape[1]),
-    )
-    stopping = EarlyStopping(
-        flat,
-        torch.no_grad()(lambda: template._loss(net, rows[held_out], generators).mean(-1)),
-        patience=template.n_iter_no_change,
-        tol=torch.tensor([m.model.tol * m.model._mean_row_loss(m.X) for m in members]).to(device),
-    )
+            torch.no_grad()(lambda: template._loss(net, rows[held_out], generators).mean(-1)),
+            patience=template.n_iter_no_change,
+            tol=torch.tensor([m.model.tol * m.model._mean_row_loss(m.X) for m in members]).to(
+                device
+            ),
+        )
     stops_early = held_out.shape[1] > 0
     if stops_early and models[0].loss_curve_:  # what a warm start begins with may be the best
         stopping.update()
 
+    threads = one_thread if flat.values.numel() < WIDE else nullcontext
+
     def epoch() -> None:
-        _record(members, next(epochs), "loss_curve_")
+        with threads():
+            _record(members, next(epochs), "loss_curve_")
+            if stops_early:
+                _record(members, stopping.update(), "validation_loss_curve_")
         if stops_early:
-            _record(members, stopping.update(), "validation_loss_curve_")
             for member, improving in zip(members, stopping.improving.tolist(), strict=True):
                 member.trains &= improving
         template._epochs_done += 1

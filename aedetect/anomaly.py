@@ -8,14 +8,13 @@ import numpy as np
 from ._detector import Detector, in_chunks
 from ._linear import column_means, deviations, filled
 from ._params import Count, Range
-from ._parts import Local, Memory, Part, Scale, Surprise, Swaps, Tails, effective_share
+from ._parts import BLOCK, Local, Memory, Part, Scale, Surprise, Swaps, Tails, effective_share
 from ._report import warn_of_constant
 from ._training import seeded
 from .core import RobustCore, smallest
 
 ASSUMED_TRIM = 0.4  # what trim="auto" leaves out in the second of its two views,
 CAUTION = 0.64  # and what that view counts for
-BLOCK = 256  # rows scored at a time
 
 
 class AnomalyDetector(Detector):

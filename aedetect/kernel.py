@@ -6,10 +6,10 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import softmax
 from sklearn.cluster import kmeans_plusplus
-from sklearn.neighbors import NearestNeighbors
 
 from ._detector import Detector
 from ._linear import column_means, filled
+from ._neighbours import Neighbours
 from ._params import Count, Positive
 from ._training import seeded
 
@@ -88,7 +88,7 @@ class KernelAutoencoder(Detector):
         self.bandwidth_ = self.bandwidth * self._typical_distance() or 1.0
 
     def _index(self) -> None:
-        self._search = NearestNeighbors(algorithm="brute").fit(self.items_ - self.mean_)
+        self._search = Neighbours(self.items_, self._k)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "_search"}
@@ -100,24 +100,19 @@ class KernelAutoencoder(Detector):
 
     def _typical_distance(self) -> float:
         """Median distance of items to their 5th nearest neighbour, on 2,000 items at most."""
-        some = self.items_[:: -(-len(self.items_) // 2000)]
-        k = min(5, len(self.items_) - 1)
-        distances = self._search.kneighbors(some - self.mean_, k + 1)[0][:, k]
+        if len(self.items_) < 2:
+            return 0.0
+        search = Neighbours(self.items_, min(5, len(self.items_) - 1))
+        distances = search(self.items_[:: -(-len(self.items_) // 2000)])[0][:, -1]
         apart = distances > 0  # copies of a row say nothing of the distance between rows
         return float(np.median(distances[apart])) if apart.any() else 0.0
 
     def _encode(self, X: np.ndarray) -> np.ndarray:
-        X = filled(X, self.mean_).astype(np.float64)
-        n_items, k = len(self.items_), self._k
-        distances, near = self._search.kneighbors(X - self.mean_, min(k + 1, n_items))
-        itself = (self.items_[near[:, 0]] == X).all(axis=1)
-        if n_items > 1:  # no row is rebuilt from itself
-            distances[itself, 0] = np.inf
-        if n_items > k:  # one for those that are not there themselves
-            distances[~itself, -1] = np.inf
+        distances, near = self._search(filled(X, self.mean_).astype(np.float64))
         weights = softmax(distances**2 / (-2 * self.bandwidth_**2), axis=1)
         ends = np.arange(len(X) + 1) * near.shape[1]
-        return csr_array((weights.ravel(), near.ravel(), ends), (len(X), n_items)) @ self.items_
+        weighted = csr_array((weights.ravel(), near.ravel(), ends), (len(X), len(self.items_)))
+        return weighted @ self.items_
 
     def _decode(self, Z: np.ndarray) -> np.ndarray:
         return Z.astype(np.float64)

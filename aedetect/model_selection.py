@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import numpy as np
-from joblib import parallel_config
+from joblib import Parallel, parallel_config
 from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
@@ -99,7 +99,7 @@ class _Stacks:
         self, estimator: Any, X: Any, y: Any, folds: list[Fold], max_bytes: int, n_jobs: int | None
     ) -> None:
         self.estimator, self.X, self.y, self.folds = estimator, X, y, folds
-        self.max_bytes, self.n_jobs = max_bytes, n_jobs
+        self.max_bytes, self.parallel = max_bytes, Parallel(n_jobs)
         self.shelf = _Shelf()
         self.prepared: dict[Any, tuple[list[Any], Any]] = {}
         self.seconds: list[np.ndarray] = []  # a candidate and fold, its share of the training
@@ -122,7 +122,7 @@ class _Stacks:
         models, data = [job[4] for job in jobs], [job[5] for job in jobs]
         first = len(self.seconds)
         self.seconds += [np.zeros(len(self.folds)) for _ in candidates]
-        fitted = fit_all(models, data, self.max_bytes, self.n_jobs)
+        fitted = fit_all(models, data, self.max_bytes, self.parallel)
         for (i, fold, key, estimator, *_), (model, failure, seconds) in zip(
             jobs, fitted, strict=True
         ):

@@ -12,8 +12,10 @@ import aedetect
 PACKAGE = Path(aedetect.__file__).parent
 LAYER = {
     "_params": 0,
+    "_threads": 0,
     "_training": 0,
     "_linear": 0,
+    "_neighbours": 1,
     "losses": 0,
     "tables": 0,
     "plot": 0,

@@ -1,0 +1,119 @@
+"""Threads that do not wait for each other: blocks of rows side by side, each in one of them.
+
+The kernels of torch and of BLAS share a product among threads that meet at its end. Small products
+are over sooner than the threads have met, above all beside other busy processes.
+"""
+
+import ctypes
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeVar
+
+from joblib import effective_n_jobs
+from threadpoolctl import ThreadpoolController
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run kernels that this thread calls in this thread alone; settings are put back afterwards.
+
+    OpenMP's and MKL's numbers of threads are each thread's own. That of the BLAS below numpy is the
+    process's: it is held at one until the last who wants it so has left.
+    """
+    openmp, set_mkl = _of_this_thread()
+    before = [library.get_num_threads() for library in openmp]
+    mkl_before = set_mkl(1)
+    try:
+        for library in openmp:
+            library.set_num_threads(1)
+        with _numpys_blas:
+            yield
+    finally:
+        for library, n_threads in zip(openmp, before, strict=True):
+            library.set_num_threads(n_threads)
+        set_mkl(mkl_before)
+
+
+def in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Yield ``function(item)`` in the order of the items, from as many threads as may be used.
+
+    That is as many as OpenMP would use here, and joblib where it runs this already.
+    """
+    context = copy_context()  # numpy's errstate, for instance
+
+    def alone(item: Item) -> Result:
+        with one_thread():
+            return context.copy().run(function, item)
+
+    n_threads = min(len(items), _n_threads()) if len(items) > 1 else 1
+    if n_threads < 2:
+        yield from map(alone, items)
+    else:
+        with one_thread(), ThreadPoolExecutor(n_threads) as threads:
+            yield from threads.map(alone, items)
+
+
+def _n_threads() -> int:
+    openmp, _ = _of_this_thread()
+    return min([effective_n_jobs(-1), *(library.get_num_threads() for library in openmp)])
+
+
+def _of_this_thread() -> tuple[Iterable[Any], Callable[[int], int]]:
+    """What sets the numbers of threads that are this thread's own: OpenMP's libraries, and MKL."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        return _libraries(False, "openmp"), lambda n: n
+    torch.get_num_threads()  # a thread's first call sets them, and should not do so later
+    return _libraries(True, "openmp"), _mkl_of(torch.__file__)
+
+
+@cache
+def _libraries(_with_torch: bool, user_api: str) -> list[Any]:
+    return list(ThreadpoolController().select(user_api=user_api).lib_controllers)
+
+
+@cache
+def _mkl_of(torch: str) -> Callable[[int], int]:
+    """What sets and returns the number of threads that MKL within torch has in this thread.
+
+    Once torch was told a number, MKL no longer asks OpenMP for it.
+    """
+    for name in ("libtorch_cpu.so", "torch_cpu.dll"):
+        with suppress(OSError, AttributeError):
+            library = ctypes.CDLL(str(Path(torch).parent / "lib" / name))
+            return library.MKL_Set_Num_Threads_Local  # type: ignore[no-any-return]
+    return lambda n: n
+
+
+class _Held:
+    """The BLAS below numpy, at one thread while anyone is within."""
+
+    def __init__(self) -> None:
+        self.lock, self.n_within = Lock(), 0
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.n_within == 0:
+                libraries = _libraries("torch" in sys.modules, "blas")
+                self.before = [(library, library.get_num_threads()) for library in libraries]
+                for library in libraries:
+                    library.set_num_threads(1)
+            self.n_within += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.n_within -= 1
+            if self.n_within == 0:
+                for library, n_threads in self.before:
+                    library.set_num_threads(n_threads)
+
+
+_numpys_blas = _Held()
