@@ -119,7 +119,8 @@ class _Held:
             self.n_within -= 1
             if self.n_within == 0:
                 for library, n_threads in self.before:
-                    library.set_num_threads(n_threads)
+                    if library.get_num_threads() == 1:  # else someone has set it meanwhile
+                        library.set_num_threads(n_threads)
 
 
 _numpys_blas = _Held()
