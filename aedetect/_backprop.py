@@ -64,13 +64,13 @@ class _Layer(NamedTuple):
     """One layer's buffers and views for a batch of b rows; without the axis K where K = 1."""
 
     derivative: _Derivative
-    weight: Tensor  # (K, n_in + bias, n_out), or wider
+    weight: Tensor  # (K, n_in + bias, n_out); for scoring `widened`
     gradient: Tensor | None  # of the weight
     weight_t: Tensor  # (K, n_out, n_in), without the bias
     inputs: Tensor  # (K, b, n_in + bias)
     inputs_t: Tensor
-    products: Tensor  # as wide as the weight, contiguous where K > 1: bmm is slow to write elsewhere
-    summed: Tensor  # of them, what the units get, (K, b, n_out)
+    products: Tensor  # inputs W, contiguous where K > 1: bmm is slow to write elsewhere
+    summed: Tensor  # (K, b, n_out), the same without the columns that `widened` adds
     outputs: Tensor  # (K, b, n_out)
     saved: Tensor  # what the activation's derivative needs
     delta: Tensor  # (K, b, n_out), the gradient at the outputs

@@ -83,8 +83,8 @@ def find_threshold(
     if error[-1] >= 0 and not logarithmic:
         error = np.log(np.maximum(error, np.finfo(np.float64).tiny))
     lower, upper = np.percentile(error, [25, 75])
-    beyond = np.count_nonzero(error > upper + 1.5 * (upper - lower))
-    worst = np.count_nonzero(ordered == ordered[0])
+    beyond = int(np.count_nonzero(error > upper + 1.5 * (upper - lower)))
+    worst = int(np.count_nonzero(ordered == ordered[0]))
     return _between(ordered, max(beyond, worst) if worst < len(ordered) else 0)
 
 

@@ -69,7 +69,7 @@ class Frame:
 
 
 def _squares(centred: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Squared distances from the mean, 0 where they may be rounding: of columns that are constant."""
+    """Squared distances from the mean; 0 where they may be rounding, of a constant column."""
     centred[np.abs(centred) <= ROUNDING * np.abs(mean)] = 0
     return np.square(centred, out=centred)
 

@@ -62,7 +62,8 @@ class MemoryAutoencoder(Autoencoder):
 
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
         weights, items = self._weights(net, net.encode(x)), net.get_parameter("items")
-        return self._row_error(net.decode(product(weights, items)), x) + self.entropy * entropy(weights)
+        x_hat = net.decode(product(weights, items))
+        return self._row_error(x_hat, x) + self.entropy * entropy(weights)
 
     def _codes(self, net: Coder, x: Tensor) -> Tensor:
         return product(self._weights(net, net.encode(x)), net.get_parameter("items"))

@@ -107,10 +107,9 @@ def _affine(x: Tensor, weight: Tensor, offset: Tensor | None) -> Tensor:
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
-    """Return x W for x (K, n, n_in); in scoring, equal rows have equal results, as far as BLAS lets.
+    """Return x W for x (K, n, n_in), where equal rows have equal products in scoring.
 
-    Products with a narrow W, which BLAS may round by the place that a row has among the others, are
-    made wide.
+    BLAS may round a row of a narrow product by its place among the others, of a wide one it won't.
     """
     if not torch.is_inference_mode_enabled():
         return x @ weight
@@ -118,7 +117,7 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def widened(weight: Tensor) -> Tensor:
-    """Fill a narrow matrix up with columns of zeros, to 16 or 32."""
+    """Fill a narrow matrix up to 16 or 32 columns, with zeros."""
     width = weight.shape[-1]
     return functional.pad(weight, (0, -width % 16)) if width < NARROW else weight
 

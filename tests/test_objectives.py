@@ -66,13 +66,13 @@ def test_every_pair_fits_scores_and_survives(objective, network, digits):
 def test_stacked_models_equal_models_alone(objective, network, digits):
     if impossible(objective, network):
         return
-    template = clone(objective).set_params(network=network, latent_dim=4, epochs=1)
+    template = clone(objective).set_params(network=network, latent_dim=2, epochs=1)
     template.set_params(learning_rate=0.05, random_state=0).fit(digits[:100])
     X = torch.from_numpy(template._frame.enter(digits[:60]))
 
     def train(seeds):
         generators = [seeded(seed) for seed in seeds]
-        net = template._build(64, 4, generators)
+        net = template._build(64, 2, generators)
         flat = Flat.of(net)
         step = make_step(
             "adam", flat, learning_rate=[1e-3] * len(seeds), weight_decay=[0] * len(seeds)
