@@ -19,8 +19,9 @@ class PCADetector(Detector):
     Parameters
     ----------
     latent_dim : int, float or "auto", default="auto"
-        Number of components; a float in (0, 1) keeps the fewest components that hold that share
-        of the variance; "auto" is the square root of the number of columns, rounded up.
+        Number of components; a float in (0, 1] keeps the fewest components that hold that share
+        of the variance, but never as many as there are columns, since they would rebuild every row
+        exactly; "auto" is the square root of the number of columns, rounded up.
     whiten : bool, default=False
         Whether `transform` divides each component by its standard deviation. Scores do not
         change.
@@ -87,7 +88,7 @@ class PCADetector(Detector):
             return principal_axes(X, int(wanted))
         mean, axes, variances = principal_axes(X)
         share = np.cumsum(variances) / max(variances.sum(), np.finfo(np.float64).tiny)
-        k = min(int(np.searchsorted(share, wanted)) + 1, len(axes))
+        k = min(int(np.searchsorted(share, wanted)) + 1, len(axes), X.shape[1] - 1)
         return mean, axes[:k], variances[:k]
 
     def _encode(self, X: np.ndarray) -> np.ndarray:

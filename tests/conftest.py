@@ -10,8 +10,6 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.preprocessing import StandardScaler
 
-torch.set_num_threads(1)
-
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
