@@ -1,6 +1,5 @@
 """Principal component analysis as a detector: the linear baseline, in closed form."""
 
-import warnings
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from ._detector import Detector, default_latent_dim
 from ._linear import column_means, filled, principal_axes
 from ._params import Count, Range
+from ._warnings import warn
 
 
 class PCADetector(Detector):
@@ -76,10 +76,9 @@ class PCADetector(Detector):
         wanted = default_latent_dim(X.shape[1]) if self.latent_dim == "auto" else self.latent_dim
         if not isinstance(wanted, float):
             if wanted == X.shape[1]:
-                warnings.warn(
+                warn(
                     f"latent_dim={wanted} keeps all columns of X and rebuilds every row exactly. "
                     "Lower it.",
-                    stacklevel=6,
                 )
             if wanted > X.shape[1]:
                 raise ValueError(
