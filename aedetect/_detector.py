@@ -9,8 +9,9 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted
 
+from ._inputs import readable, validated
 from ._params import Params, Range
 from ._threads import in_threads
 
@@ -112,29 +113,6 @@ def _all_or_nothing(estimator: object) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def _naming_the_column(X: Any) -> Iterator[None]:
-    """Say which column of a table is not made of numbers, where that is what fails."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        for name in getattr(X, "columns", ()):
-            if not _is_numeric(X[name]):
-                raise ValueError(
-                    f"Column {name!r} of X is not numeric (dtype {X[name].dtype}). Encode it, with "
-                    "a OneHotEncoder for instance, or leave it out."
-                ) from error
-        raise
-
-
-def _is_numeric(column: Any) -> bool:
-    try:
-        np.asarray(column, dtype=np.float64)
-    except (TypeError, ValueError):
-        return False
-    return getattr(column.dtype, "kind", "") not in "mM"  # times turn into numbers all too easily
-
-
 class Detector(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -190,7 +168,8 @@ class Detector(
         ----------
         X : array-like of shape (n_samples, n_features)
             Training rows, at least two. NaN stands for a missing value: the column mean goes into
-            the network instead, and errors are taken over observed values only.
+            the network instead, and errors are taken over observed values only. Sparse matrices
+            are made dense.
         y : ignored
             Nothing is learned from it; callbacks that score get it.
 
@@ -217,7 +196,11 @@ class Detector(
     def _prepared(self, X: Any) -> np.ndarray:
         """Check parameters and training rows."""
         self._check_params()
-        return self._validate(X, reset=True)
+        return self._scorable(X, reset=True)
+
+    def _scorable(self, X: Any, *, reset: bool = False) -> np.ndarray:
+        """Return validated rows whose error can be told."""
+        return self._validate(X, reset=reset)
 
     def _set_threshold(self, X: np.ndarray) -> None:
         self.offset_ = self._threshold(X)
@@ -315,7 +298,7 @@ class Detector(
             Not negative; NaN where `X` is. A row's mean is minus its score, unless the detector
             scores by a likelihood.
         """
-        errors = self._in_chunks(self._feature_errors, self._validate(X))
+        errors = self._in_chunks(self._feature_errors, self._scorable(X))
         return self._in_layout_of(X, errors)
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -330,7 +313,7 @@ class Detector(
         -------
         ndarray of shape (n_samples,), float64
         """
-        return self._score(self._validate(X))
+        return self._score(self._scorable(X))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Score above the threshold: ``score_samples(X) - offset_``. Negative means outlier.
@@ -426,17 +409,17 @@ class Detector(
         )
 
     def _checked(self, X: Any, reset: bool) -> np.ndarray:
-        with _naming_the_column(X):
-            return validate_data(
-                self,
-                X if getattr(X, "ndim", 2) <= 2 else self._as_rows(np.asarray(X), reset),
-                reset=reset,
-                dtype=[np.float64, np.float32],
-                order="C",
-                ensure_all_finite=False,
-                ensure_min_samples=2 if reset else 1,
-                ensure_min_features=self._min_features if reset else 1,
-            )
+        X = readable(X)
+        return validated(
+            self,
+            X if getattr(X, "ndim", 2) <= 2 else self._as_rows(np.asarray(X), reset),
+            reset=reset,
+            dtype=[np.float64, np.float32],
+            order="C",
+            ensure_all_finite=False,
+            ensure_min_samples=2 if reset else 1,
+            ensure_min_features=self._min_features if reset else 1,
+        )
 
     def _as_rows(self, X: np.ndarray, reset: bool = False) -> np.ndarray:
         """Images or windows (n, ...) as rows (n, n_features)."""
@@ -476,6 +459,7 @@ class Detector(
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = True
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

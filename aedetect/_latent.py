@@ -23,6 +23,8 @@ class EncoderModule(nn.Module):
     def __init__(self, net: Coder, codes: Callable[[Coder, Tensor], Tensor], frame: Frame) -> None:
         super().__init__()
         self.net, self.codes = net, codes
+        if type(net).fill is Coder.fill:  # a graph has no branches
+            net.fill = net.put_means  # type: ignore[method-assign]
         self.register_buffer("mean", torch.from_numpy(frame.mean).float())
         self.register_buffer("scale", torch.tensor(frame.scale, dtype=torch.float32))
 
@@ -106,7 +108,7 @@ class LatentTools(Detector):
         ValueError
             If nothing is observed in a row; the message names the first.
         """
-        given, X = X, self._validate(X)
+        given, X = X, self._scorable(X)
         if observed is None:
             observed = ~np.isnan(X)
         else:

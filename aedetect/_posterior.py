@@ -108,7 +108,7 @@ class PosteriorTools(Autoencoder):
                 weights.append(prior - proposal - self._surprise(self._net, z, x))
             return torch.stack(weights).double().logsumexp(0) - math.log(n_draws)
 
-        return self._of_rows(log_weights, self._validate(X))
+        return self._of_rows(log_weights, self._scorable(X))
 
     def _moments(self, x: Tensor) -> Tensor:
         """Mean and deviation of q(z|x), side by side."""

@@ -1,7 +1,7 @@
 """K autoencoders of one shape, trained as one; a single estimator is a stack of one."""
 
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass
 from itertools import chain
@@ -96,6 +96,7 @@ def _fit_stack(models: list[Any], data: list[np.ndarray]) -> list[Fitted]:
 
 def _bytes_of(model: Any, X: np.ndarray) -> int:
     """What one model takes in training, about: parameters and Adam, activations and slopes."""
+    model = copy(model)
     try:
         model._start(X)
         net = model._built([seeded(0)])
@@ -165,7 +166,6 @@ def _train(members: list[_Member], around: Around) -> None:
         flat = Flat.of(net)
         rows, kept, held_out = _rows(members, device)
         gaps = bool(rows.isnan().any())
-        template._complete = not gaps
         epochs = minimise(
             _gradient(template, net, flat, rows, generators, gaps),
             make_step(
@@ -193,7 +193,7 @@ def _train(members: list[_Member], around: Around) -> None:
     threads = one_thread if flat.values.numel() < WIDE else nullcontext
 
     def epoch() -> None:
-        with threads():
+        with threads(), _complete(template, not gaps):
             _record(members, next(epochs), "loss_curve_")
             if stops_early:
                 _record(members, stopping.update(), "validation_loss_curve_")
@@ -202,15 +202,22 @@ def _train(members: list[_Member], around: Around) -> None:
                 member.trains &= improving
         template._epochs_done += 1
 
-    try:
-        for _ in range(template.epochs):
-            if around(epoch, net) or not any(member.trains for member in members):
-                break
-    finally:
-        del template._complete
+    for _ in range(template.epochs):
+        if around(epoch, net) or not any(member.trains for member in members):
+            break
     if stops_early:
         stopping.restore()
     _hand_out(members, net)
+
+
+@contextmanager
+def _complete(template: Any, value: bool) -> Iterator[None]:
+    """Tell the loss whether rows have gaps, but nobody who scores other rows between epochs."""
+    template._complete = value
+    try:
+        yield
+    finally:
+        del template._complete
 
 
 def _template(models: list[Any], device: torch.device) -> Any:

@@ -454,6 +454,10 @@ class Autoencoder(LatentTools):
                 f"warm_start=True goes on from a fit on {len(self.mean_)} columns; X has "
                 f"{X.shape[1]}. Fit a new estimator."
             )
+        return X
+
+    def _scorable(self, X: Any, *, reset: bool = False) -> np.ndarray:
+        X = super()._scorable(X, reset=reset)
         loss = self.loss if reset else self.loss_
         if loss == "binary_cross_entropy" and ((X < 0) | (X > 1)).any():
             column = np.argmax(((X < 0) | (X > 1)).any(axis=0))

@@ -152,6 +152,13 @@ class _Convolutional(Network):
         name = f"{type(self).__name__}(shape={tuple(self.shape)})"
         if len(self.shape) != 1 + self._axes:
             raise ValueError(f"{name}; expected channels and {self._axes} side(s).")
+        channels, *sides, last = self.shape
+        if last <= 4 < min([channels, *sides]):
+            first = (last, channels, *sides)
+            raise ValueError(
+                f"{name} is {channels} channels of {' x '.join(map(str, (*sides, last)))}; the "
+                f"channels come first. Set shape={first}."
+            )
         if math.prod(self.shape) != n_features:
             raise ValueError(
                 f"{name} holds {math.prod(self.shape)} values, X has {n_features} features."

@@ -3,8 +3,9 @@
 from typing import Annotated, Any, Self
 
 import numpy as np
-from sklearn.utils.validation import validate_data
+from sklearn.utils import Tags
 
+from ._inputs import readable, validated
 from ._linear import column_means, deviations, filled
 from ._params import Count, Params, Range
 
@@ -61,7 +62,7 @@ class RobustCore(Params):
         self
         """
         self._check_params()
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
+        X = validated(self, readable(X), dtype=np.float64, ensure_all_finite="allow-nan")
         X = filled(X, column_means(X))
         spread = deviations(X)
         Z = (X - X.mean(axis=0)) / np.where(spread > 0, spread, np.inf)
@@ -69,6 +70,12 @@ class RobustCore(Params):
         for _ in range(self.n_rounds if self.trim else 0):
             self.core_ = smallest(self._distances(Z), 1 - self.trim)
         return self
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
+        return tags
 
     def _distances(self, Z: np.ndarray) -> np.ndarray:
         """Squared Mahalanobis distance of all rows from the core."""

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._detector import Detector
+from ._inputs import readable
 from ._params import NotNegative, is_ours
 from ._training import per_model
 from .autoencoder import Autoencoder, Generators
@@ -102,7 +102,7 @@ class DenoisingAutoencoder(Autoencoder):
         rows = super()._network_rows(X)
         if self._corrupted is None:
             return rows
-        pairs = Detector._validate(self, self._corrupted)  # need not lie in the loss's range
+        pairs = self._validate(self._corrupted)
         if len(pairs) != len(X):
             raise ValueError(f"X_corrupted has {len(pairs)} rows, X has {len(X)}; expected pairs.")
         return torch.cat([rows, torch.from_numpy(self._frame.training_rows(pairs))], dim=1)
@@ -142,4 +142,4 @@ class DenoisingAutoencoder(Autoencoder):
             ``reconstruct(X) - X``; for small noise proportional to the gradient of the logarithmic
             density.
         """
-        return self.reconstruct(X) - np.asarray(X)
+        return self.reconstruct(X) - np.asarray(readable(X))

@@ -62,7 +62,7 @@ class MemoryAutoencoder(Autoencoder):
 
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
         weights, items = self._weights(net, net.encode(x)), net.get_parameter("items")
-        x_hat = net.decode(product(weights, items))
+        x_hat = net.decode(weights @ items)
         return self._row_error(x_hat, x) + self.entropy * entropy(weights)
 
     def _codes(self, net: Coder, x: Tensor) -> Tensor:
@@ -71,7 +71,8 @@ class MemoryAutoencoder(Autoencoder):
     def _weights(self, net: Coder, z: Tensor) -> Tensor:
         """Share (K, n, n_items) that each item has in a code."""
         items = net.get_parameter("items")
-        cosine = product(unit_vectors(z), unit_vectors(items).mT)
+        compare = torch.matmul if net.training else product
+        cosine = compare(unit_vectors(z), unit_vectors(items).mT)
         logits = cosine / self.temperature
         weights = logits.detach().softmax(-1)
         least = weights.amax(-1, keepdim=True).clamp_max(1 / items.shape[-2])

@@ -71,7 +71,8 @@ class Affine(nn.Module):
             init.xavier_uniform_(weight[:n_in], gain, generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        return ACTIVATIONS[self.activation](_affine(x, self.weight[:, : self.n_in], self.offset))
+        maps = _affine if self.training else _affine_alike
+        return ACTIVATIONS[self.activation](maps(x, self.weight[:, : self.n_in], self.offset))
 
     @property
     def offset(self) -> Tensor | None:
@@ -91,28 +92,28 @@ class TransposedAffine(nn.Module):
         self.n_out = n_in
 
     def forward(self, z: Tensor) -> Tensor:
-        return ACTIVATIONS[self.activation](
-            _affine(z, self.weight[:, : self.n_out].mT, self.offset)
-        )
+        maps = _affine if self.training else _affine_alike
+        return ACTIVATIONS[self.activation](maps(z, self.weight[:, : self.n_out].mT, self.offset))
 
 
 def _affine(x: Tensor, weight: Tensor, offset: Tensor | None) -> Tensor:
     """Return x W + b for x (K, n, n_in)."""
-    if torch.is_inference_mode_enabled():
-        return product(x, weight) if offset is None else product(x, weight) + offset
     if len(weight) == 1:  # faster than a batch of one
         wx = x[0] @ weight[0] if offset is None else torch.addmm(offset[0], x[0], weight[0])
         return wx[None]
     return torch.bmm(x, weight) if offset is None else torch.baddbmm(offset, x, weight)
 
 
+def _affine_alike(x: Tensor, weight: Tensor, offset: Tensor | None) -> Tensor:
+    """Return x W + b as it is found in scoring."""
+    return product(x, weight) if offset is None else product(x, weight) + offset
+
+
 def product(x: Tensor, weight: Tensor) -> Tensor:
-    """Return x W for x (K, n, n_in), where equal rows have equal products in scoring.
+    """Return x W for x (K, n, n_in), in which equal rows are rounded alike.
 
     BLAS may round a row of a narrow product by its place among the others, of a wide one it won't.
     """
-    if not torch.is_inference_mode_enabled():
-        return x @ weight
     return (x @ widened(weight))[..., : weight.shape[-1]]
 
 

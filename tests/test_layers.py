@@ -13,6 +13,7 @@ PACKAGE = Path(aedetect.__file__).parent
 LAYER = {
     "_params": 0,
     "_threads": 0,
+    "_inputs": 0,
     "_warnings": 0,
     "_training": 0,
     "_linear": 0,

@@ -13,13 +13,11 @@ from estimators import assert_same_scores
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.special import softmax
 
 from aedetect import (
     AnomalyDetector,
     Autoencoder,
     Conv1d,
-    KernelAutoencoder,
     MemoryAutoencoder,
     PCADetector,
     Tied,
@@ -27,7 +25,6 @@ from aedetect import (
 )
 from aedetect._detector import find_threshold
 from aedetect._frame import Frame
-from aedetect._neighbours import Neighbours
 from aedetect.networks import product
 
 pytestmark = [
@@ -84,50 +81,9 @@ def test_products_of_scoring_are_products(n_out, rng):
     x, weight = (
         torch.from_numpy(rng.standard_normal(shape)) for shape in ((1, 50, 33), (1, 33, n_out))
     )
-    expected = product(x, weight)
-    with torch.inference_mode():
-        found = product(x, weight), product(x, weight.mT.contiguous().mT)
-    for result in found:
+    for result in (product(x, weight), product(x, weight.mT.contiguous().mT)):
         assert result.shape == (1, 50, n_out)
-        torch.testing.assert_close(result, expected)
-
-
-# Neighbours -----------------------------------------------------------------------------------
-
-
-def tight(d, n=300):
-    """Rows a thousandth apart, far from the origin, and copies of some of them."""
-    rng = np.random.default_rng(0)
-    centres = 1e5 * rng.standard_normal((3, d))
-    X = np.repeat(centres, n // 3, axis=0) + 1e-3 * rng.standard_normal((n, d))
-    return np.r_[X, X[:40], np.tile(X[-1], (9, 1))]
-
-
-def distances_to_others(X):
-    distances = np.linalg.norm(X[:, None] - X[None], axis=-1)
-    np.fill_diagonal(distances, np.inf)
-    return distances
-
-
-@pytest.mark.parametrize("d", [3, 8])  # by a tree, by products
-def test_neighbours_are_found_where_squares_cancel(d):
-    X = tight(d)
-    distances, near = Neighbours(X, 5)(X)
-    np.testing.assert_allclose(distances, np.sort(distances_to_others(X))[:, :5], rtol=1e-6)
-    found = np.linalg.norm(X[near] - X[:, None], axis=-1)
-    np.testing.assert_allclose(distances, found, rtol=1e-9)
-
-
-@pytest.mark.parametrize("d", [3, 8])
-def test_no_row_of_a_tight_cluster_is_rebuilt_from_itself(d):
-    X = tight(d)
-    detector = KernelAutoencoder(n_neighbors=None).fit(X)
-    distances = distances_to_others(X)
-    fifth = np.sort(distances)[:, 4]
-    assert detector.bandwidth_ == pytest.approx(0.25 * np.median(fifth[fifth > 0]), rel=1e-6)
-    weights = softmax(-0.5 * (distances / detector.bandwidth_) ** 2, axis=1)
-    error = np.square(weights @ X - X).mean(axis=1)
-    np.testing.assert_allclose(-detector.score_samples(X), error, rtol=1e-3, atol=1e-16)
+        torch.testing.assert_close(result, x @ weight)
 
 
 # Ties -----------------------------------------------------------------------------------------

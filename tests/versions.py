@@ -5,7 +5,6 @@ python tests/versions.py python3.11 python3.13
 
 import json
 import subprocess
-import sys
 import tempfile
 import tomllib
 from pathlib import Path

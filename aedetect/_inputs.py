@@ -1,0 +1,122 @@
+"""What may be given as rows, and what to do with everything else."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import validate_data
+
+
+def readable(X: Any) -> Any:
+    """Return what scikit-learn can read as rows: `X` itself, or the same values in another form.
+
+    Sparse matrices become dense, masked values NaN; tensors leave their graph and their device.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `X` holds no numbers that could be read; the message says how to get at them.
+    """
+    if issparse(X):
+        X = X.toarray()
+    elif np.ma.isMaskedArray(X):
+        X = X.astype(np.float64).filled(np.nan)
+    elif _is_torchs(X, "Tensor"):
+        X = X.detach().cpu()
+        X = X.float() if str(X.dtype) == "torch.bfloat16" else X
+    _refuse(X)
+    return X
+
+
+def _refuse(X: Any) -> None:
+    """Raise for what holds no rows of real numbers."""
+    kind = type(X).__name__
+    if "complex" in str(getattr(X, "dtype", "")):
+        raise ValueError(
+            f"Complex data not supported: X is of {X.dtype}. Pass real and imaginary parts as "
+            "columns, np.hstack([X.real, X.imag])."
+        )
+    for name, dtype in zip(getattr(X, "columns", ()), getattr(X, "dtypes", ()), strict=False):
+        if _is_time(dtype):
+            raise ValueError(f"Column {name!r} of X holds times ({dtype}). {TIMES}")
+    if _is_time(getattr(X, "dtype", None)):
+        raise ValueError(f"X holds times ({X.dtype}). {TIMES}")
+    if X is None or isinstance(X, str | bytes | os.PathLike):
+        advice = "a table, such as pandas.read_csv makes of a file"
+    elif isinstance(X, Mapping):
+        advice = "a table, such as pandas.DataFrame(X)"
+    elif isinstance(X, Iterator):
+        advice = "all rows at once, np.array(list(X))"
+    elif _is_torchs(X, "utils.data.DataLoader") or _is_torchs(X, "utils.data.Dataset"):
+        advice = "all rows at once, torch.stack([x for x, *_ in dataset])"
+    elif hasattr(X, "collect") and not hasattr(X, "__array__"):
+        advice = "the rows that X.collect() reads"
+    else:
+        return
+    raise TypeError(f"X is a {kind}; expected {advice}.")
+
+
+TIMES = (
+    "Leave times out, or turn them into numbers that come back: the hour, the weekday, the seconds "
+    "since the row before."
+)
+ENCODE = "Encode it, with a OneHotEncoder for instance, or leave it out."
+
+
+def _is_time(dtype: Any) -> bool:
+    """Whether values are dates or durations, which turn into numbers all too easily."""
+    return getattr(dtype, "kind", None) in ("m", "M")
+
+
+def _is_torchs(X: Any, name: str) -> bool:
+    """Whether `X` is of that class of torch, which need not be loaded."""
+    owner: Any = sys.modules.get("torch")
+    for part in name.split("."):
+        owner = getattr(owner, part, None)
+    return owner is not None and isinstance(X, owner)
+
+
+def validated(estimator: Any, X: Any, **options: Any) -> np.ndarray:
+    """Return what scikit-learn's ``validate_data`` makes of `X`; errors name the column."""
+    _refuse_duplicates(X)
+    try:
+        return validate_data(estimator, X, **options)
+    except (TypeError, ValueError) as error:
+        _refuse_columns(X, error)
+        raise
+
+
+def _refuse_columns(X: Any, error: Exception) -> None:
+    """Raise for the column that is not made of numbers, where that is what `error` says of `X`."""
+    for name in getattr(X, "columns", ()):
+        if not _is_numeric(X[name]):
+            raise ValueError(
+                f"Column {name!r} of X is not numeric (dtype {X[name].dtype}). {ENCODE}"
+            ) from error
+    if isinstance(X, np.ndarray) and X.ndim == 2:
+        for j, cells in enumerate(X.T):
+            text = next((x for x in cells if isinstance(x, str) and not _is_numeric(x)), None)
+            if text is not None:
+                raise ValueError(f"Column {j} of X holds text, {text[:50]!r}. {ENCODE}") from error
+
+
+def _refuse_duplicates(X: Any) -> None:
+    """Raise for a table with several columns of one name."""
+    columns = getattr(X, "columns", None)
+    if columns is not None and not getattr(columns, "is_unique", True):
+        repeated = list(dict.fromkeys(map(str, columns[columns.duplicated()])))
+        more = ", ..." if len(repeated) > 5 else ""
+        raise ValueError(
+            f"X has several columns named {', '.join(map(repr, repeated[:5]))}{more}; rename them."
+        )
+
+
+def _is_numeric(values: Any) -> bool:
+    try:
+        np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
