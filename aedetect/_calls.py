@@ -21,7 +21,9 @@ class Call:
     """A kernel that ran, on what, and what came out."""
 
     def __init__(self, kernel: Kernel, args: Any, kwargs: Any, result: Any) -> None:
-        self.kernel, self.args, self.kwargs, self.result = kernel, args, kwargs, result
+        self.kernel = kernel
+        parts = args, kwargs, result  # without graph, and with the shape they have now
+        self.args, self.kwargs, self.result = _each(torch.Tensor.detach, parts)
         self.name = kernel.overloadpacket.__name__
         self.is_foreign = kernel.namespace != "aten"  # an operator of the user's: may do anything
         self.is_random = self.is_foreign or torch.Tag.nondeterministic_seeded in kernel.tags
@@ -44,6 +46,8 @@ class Call:
     @property
     def computes(self) -> bool:
         """Whether it does more than take a view or ask for memory."""
+        if torch.Tag.inplace_view in self.kernel.tags:
+            return False
         if self.is_foreign or self.mutates:
             return True
         return bool(self.makes) and "empty" not in self.name
@@ -57,11 +61,6 @@ class Call:
             return True
         revealing = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
         return any(tag in self.kernel.tags for tag in revealing)
-
-    def detach(self) -> None:
-        """Let go of the graph that autograd hung on the tensors; they keep their memory."""
-        parts = self.args, self.kwargs, self.result
-        self.args, self.kwargs, self.result = _each(torch.Tensor.detach, parts)
 
 
 def again(call: Call) -> Callable[[], object]:
@@ -134,6 +133,11 @@ def memories(value: Any) -> set[int]:
     """The memory of all tensors in nested lists, tuples and dictionaries."""
     found = {x.untyped_storage().data_ptr() for x in tensors(value)}
     return found - {0}  # of tensors without elements
+
+
+def generators(value: Any) -> Iterator[torch.Generator]:
+    """All generators in nested lists, tuples and dictionaries."""
+    return (leaf for leaf in _leaves(value) if isinstance(leaf, torch.Generator))
 
 
 def tensors(value: Any) -> Iterator[Tensor]:

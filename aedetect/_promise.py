@@ -14,7 +14,7 @@ MANY = 10_000  # values; more are not looked at
 
 _PLAIN = bool | int | float | complex | str | bytes | None
 _WITHOUT_PARTS = type | FunctionType | ModuleType | Tensor
-_UNNAMED = {"", "_modules", "_buffers", "_parameters"}  # in the path to a module's part
+_TORCHS = set(vars(nn.Module()))  # what torch keeps in any module
 
 
 class Promise:
@@ -58,10 +58,13 @@ def _values(thing: Any, path: str, seen: set[int]) -> Iterator[tuple[str, object
     elif id(thing) not in seen:
         seen.add(id(thing))
         for name, part in _parts(thing):
-            yield from _values(part, path if name in _UNNAMED else f"{path}.{name}", seen)
+            yield from _values(part, f"{path}.{name}" if path else str(name), seen)
 
 
 def _parts(thing: Any) -> Iterable[tuple[object, Any]]:
+    if isinstance(thing, nn.Module):
+        own = [(name, part) for name, part in vars(thing).items() if name not in _TORCHS]
+        return [*own, *thing.named_children()]
     if isinstance(thing, dict):
         return list(thing.items())
     if isinstance(thing, list | tuple | deque):

@@ -17,17 +17,18 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ._calls import Call, Kernel, again, memories, tensors
+from ._calls import Call, Kernel, again, generators, memories, tensors
 from ._promise import Promise
 from ._training import Gradient
 
 
 class _Recording(TorchDispatchMode):
-    """Notes the kernels that run within."""
+    """Notes the kernels that run within, and what the generators they draw from began with."""
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[Call] = []
+        self.chance = {one: one.get_state() for one in _torchs_generators()}
         self.failure: Exception | None = None
 
     @classmethod
@@ -37,9 +38,14 @@ class _Recording(TorchDispatchMode):
     def __torch_dispatch__(
         self, kernel: Kernel, _types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        result = kernel(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if any(x._is_zerotensor() for x in tensors((args, kwargs))):
+            raise NotImplementedError("kernels on zeros without memory crash below autograd")
+        for one in generators((args, kwargs)):
+            self.chance.setdefault(one, one.get_state())
+        result = kernel(*args, **kwargs)
         try:
-            self.calls.append(Call(kernel, args, kwargs or {}, result))
+            self.calls.append(Call(kernel, args, kwargs, result))
         except Exception as error:  # a sparse tensor has no one memory, for instance
             self.failure = error
         return result
@@ -54,23 +60,22 @@ class _Replay:
         The batch is put here,
     total : Tensor of shape (K,)
         and the loss found here.
-    calls : sequence of Call
-        What ran between.
+    recording : _Recording
+        Of what ran between.
     """
 
-    def __init__(self, rows: Tensor, total: Tensor, calls: Sequence[Call]) -> None:
+    def __init__(self, rows: Tensor, total: Tensor, recording: _Recording) -> None:
+        calls = recording.calls
         self.rows, self.total, self.n_runs = rows, total, 0
         given = _given(calls)
         calls = [call for call in calls if call.computes]
         changing = _changing(calls, given)
         calls = [call for call in calls if call.is_random or call.writes & changing]
         calls = _overwriting(calls)
-        for call in calls:
-            call.detach()
         written = [x for call in calls for x in tensors((call.result, call.changed))]
         self.lasting = [x for x in written if memories(x) & given]
         self.passing = [x for x in written if not memories(x) & given]
-        self.generators = _generators(calls)
+        self.generators = list(recording.chance)
         before = self.state()
         try:
             with torch.no_grad():
@@ -166,8 +171,16 @@ class Replayed:
     def _record(self, rows: Tensor) -> Tensor:
         with torch.inference_mode(False):
             fixed = rows.clone()
-        with _Recording() as recording:
-            total = self._watched(fixed)
+        recording = _Recording()
+        try:
+            with recording:
+                total = self._watched(fixed)
+        except Exception as error:
+            for generator, state in recording.chance.items():
+                generator.set_state(state)
+            total = self.gradient(rows)  # raises again what is not the recording's fault
+            self._give_up(f"a step cannot be recorded ({error})")
+            return total
         before = total.clone()
         if recording.failure is not None:
             self._give_up(f"a step cannot be recorded ({recording.failure})")
@@ -175,7 +188,7 @@ class Replayed:
             self._give_up("it looks at values, by `if`, `.item()` or a mask as an index")
         if self.replays:
             try:
-                self.recorded[rows.shape[1]] = _Replay(fixed, total, recording.calls)
+                self.recorded[rows.shape[1]] = _Replay(fixed, total, recording)
             except Exception as error:
                 self._give_up(f"a step cannot be run again ({error})")
         return before
@@ -223,11 +236,8 @@ def _equal(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
     )
 
 
-def _generators(calls: Sequence[Call]) -> list[torch.Generator]:
-    """The sources of chance that calls may draw from: their own, and torch's."""
-    given = [x for call in calls for x in (*call.args, *call.kwargs.values())]
-    own = {x for x in given if isinstance(x, torch.Generator)}
-    return [*own, torch.default_generator, *torch.cuda.default_generators]
+def _torchs_generators() -> list[torch.Generator]:
+    return [torch.default_generator, *torch.cuda.default_generators]
 
 
 def _given(calls: Sequence[Call]) -> set[int]:
