@@ -13,6 +13,8 @@ _aten = torch.ops.aten
 
 _COPYING = _aten.clone.default, _aten._to_copy.default
 
+_alias = torch.Tensor.detach
+
 # Batch norm moves these, and its schema does not say so.
 _MOVED = {"running_mean", "running_var"}
 
@@ -23,7 +25,7 @@ class Call:
     def __init__(self, kernel: Kernel, args: Any, kwargs: Any, result: Any) -> None:
         self.kernel = kernel
         parts = args, kwargs, result  # without graph, and with the shape they have now
-        self.args, self.kwargs, self.result = _each(torch.Tensor.detach, parts)
+        self.args, self.kwargs, self.result = _each(_alias, parts)
         self.name = kernel.overloadpacket.__name__
         self.is_foreign = kernel.namespace != "aten"  # an operator of the user's: may do anything
         self.is_random = self.is_foreign or torch.Tag.nondeterministic_seeded in kernel.tags
@@ -90,10 +92,10 @@ def _ways(call: Call) -> Iterator[tuple[Any, dict[str, Any]]]:
             owner: Any = torch.Tensor if call.name.endswith("_") else torch
             yield getattr(owner, call.name, None), call.kwargs
         return
-    yield getattr(torch, call.name, None), call.kwargs | {"out": call.result}
+    yield getattr(torch, call.name, None), call.kwargs | {"out": _each(_alias, call.result)}
     results = call.result if isinstance(call.result, tuple | list) else (call.result,)
     for overload, places in _overloads(call.kernel):
-        yield overload, call.kwargs | dict(zip(places, results, strict=True))
+        yield overload, call.kwargs | dict(zip(places, _each(_alias, results), strict=True))
 
 
 def _with_tensors_for_numbers(call: Call) -> tuple[Any, ...]:
@@ -122,11 +124,13 @@ def _overloads(kernel: Kernel) -> list[tuple[Kernel, list[str]]]:
 
 
 def _runs(way: Callable[..., object], args: Any, options: Any) -> bool:
+    """Whether a way takes the arguments, and the places of its results as they are."""
+    shapes = [x.shape for x in tensors(options)]
     try:
         way(*args, **options)
-    except (TypeError, RuntimeError):
+    except (TypeError, RuntimeError, UserWarning):  # torch warns of resizing
         return False
-    return True
+    return shapes == [x.shape for x in tensors(options)]
 
 
 def memories(value: Any) -> set[int]:

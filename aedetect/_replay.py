@@ -102,7 +102,8 @@ class _Replay:
     @torch.no_grad()
     def put(self, state: "_State") -> None:
         """Have all as it was."""
-        for x, value in zip(self.lasting + self.passing, state.lasting + state.passing):
+        values = state.lasting + state.passing
+        for x, value in zip(self.lasting + self.passing, values, strict=True):
             x.copy_(value)
         for generator, value in zip(self.generators, state.chance, strict=True):
             generator.set_state(value)
@@ -129,7 +130,7 @@ class Replayed:
         It must do the same at every call but for the rows, the parameters and what it draws from
         its generators; only in the first it may set up buffers.
     phase : callable
-        When what it returns changes, everything is recorded anew.
+        When what it returns changes, everything is recorded anew. At None nothing is replayed.
     promise : Promise, optional
         Why to believe that the gradient does the same at every call; it is told where it does not.
         Without one that is known.
@@ -138,7 +139,7 @@ class Replayed:
     def __init__(
         self,
         gradient: Gradient,
-        phase: Callable[[], object] = lambda: None,
+        phase: Callable[[], object] = lambda: 0,
         promise: Promise | None = None,
     ) -> None:
         self.gradient, self.phase, self.promise = gradient, phase, promise
@@ -154,7 +155,7 @@ class Replayed:
             self.met.clear()
             self.recorded_in = self.phase()
         b = rows.shape[1]
-        if not self.replays or b not in self.met:
+        if not self.replays or self.recorded_in is None or b not in self.met:
             self.met.add(b)
             return self.gradient(rows)
         if b not in self.recorded:
@@ -165,7 +166,7 @@ class Replayed:
         return replay.run(rows)
 
     def _doubts(self, n_runs: int) -> bool:
-        """Whether to check, after so many runs: at 0, and where there is a promise at 1, 2, 4, ..."""
+        """Whether to check after so many runs: 0, and where there is but a promise 1, 2, 4, ..."""
         return n_runs == 0 or (self.promise is not None and n_runs.bit_count() == 1)
 
     def _record(self, rows: Tensor) -> Tensor:
@@ -212,7 +213,7 @@ class Replayed:
         replay.put(before)
         try:
             found = [replay.run(rows), *replay.lasting, *replay.state().chance]
-        except RuntimeError:  # a result of another shape, for instance
+        except Exception:  # a result of another shape, for instance
             found = []
         agree = _equal(found, [total, *after.lasting, *after.chance])
         replay.put(after)

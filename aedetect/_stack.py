@@ -270,21 +270,19 @@ def _gradient(
     generators: Sequence[torch.Generator],
     gaps: bool,
 ) -> Gradient:
-    """Automatic differentiation; dense layers by hand, and replayed if a step never changes."""
+    """Automatic differentiation; dense layers by hand, and replayed if steps are all the same."""
     trained = copy(net)
     if type(net).fill is Coder.fill:  # whether rows have gaps is known, and need not be looked up
         trained.fill = trained.put_means if gaps else lambda x: x  # type: ignore[method-assign]
     if isinstance(trained, Layered) and serves(trained) and not template._derives_in_rows(trained):
         trained = by_hand(trained)
     gradient = autograd(lambda x: template._loss(trained, x, generators), flat, rows)
-    if not template._replays(net):
-        return gradient
     is_known = is_ours(template.network_) and is_ours(net)
     promise = None if is_known else Promise(template.network_, trained)
 
     @lru_cache(maxsize=1)
     def phase_in(_epoch: int) -> object:
-        return template._phase, promise and promise.kept()
+        return (template._phase, promise and promise.kept()) if template._replays(net) else None
 
     return Replayed(gradient, lambda: phase_in(template._epochs_done), promise)
 
