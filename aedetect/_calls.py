@@ -1,4 +1,7 @@
-"""Kernels that ran: what they read and wrote, and how to run them again into the same memory."""
+"""Kernels that ran: what they read and wrote, and how to run them again into the same memory.
+
+They are noted below autograd, forward and backward alike.
+"""
 
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -6,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 Kernel = Any  # one overload of an operator, such as torch.ops.aten.mul.Tensor
 
@@ -63,6 +67,49 @@ class Call:
             return True
         revealing = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
         return any(tag in self.kernel.tags for tag in revealing)
+
+
+class Recording(TorchDispatchMode):
+    """Notes the kernels that run within, and what the generators they draw from began with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+        self.chance = {one: one.get_state() for one in _torchs_generators()}
+        self.failure: Exception | None = None
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else the first call imports torch's compiler, for a second
+
+    def __torch_dispatch__(
+        self, kernel: Kernel, _types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if any(x._is_zerotensor() for x in tensors((args, kwargs))):
+            raise NotImplementedError("kernels on zeros without memory crash below autograd")
+        for one in _generators((args, kwargs)):
+            self.chance.setdefault(one, one.get_state())
+        result = kernel(*args, **kwargs)
+        try:
+            self.calls.append(Call(kernel, args, kwargs, result))
+        except Exception as error:  # a sparse tensor has no one memory, for instance
+            self.failure = error
+        return result
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why what was recorded must not be replayed."""
+        if self.failure is not None:
+            return f"a step cannot be recorded ({self.failure})"
+        if any(call.shows_values for call in self.calls):
+            return "it looks at values, by `if`, `.item()` or a mask as an index"
+        return None
+
+    def put_chance_back(self) -> None:
+        """Have all generators as they were before."""
+        for generator, state in self.chance.items():
+            generator.set_state(state)
 
 
 def again(call: Call) -> Callable[[], object]:
@@ -133,13 +180,17 @@ def _runs(way: Callable[..., object], args: Any, options: Any) -> bool:
     return shapes == [x.shape for x in tensors(options)]
 
 
+def _torchs_generators() -> list[torch.Generator]:
+    return [torch.default_generator, *torch.cuda.default_generators]
+
+
 def memories(value: Any) -> set[int]:
     """The memory of all tensors in nested lists, tuples and dictionaries."""
     found = {x.untyped_storage().data_ptr() for x in tensors(value)}
     return found - {0}  # of tensors without elements
 
 
-def generators(value: Any) -> Iterator[torch.Generator]:
+def _generators(value: Any) -> Iterator[torch.Generator]:
     """All generators in nested lists, tuples and dictionaries."""
     return (leaf for leaf in _leaves(value) if isinstance(leaf, torch.Generator))
 

@@ -11,44 +11,14 @@ numpy. So some steps are done both ways and compared.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from ._calls import Call, Kernel, again, generators, memories, tensors
+from ._calls import Call, Recording, again, memories, tensors
 from ._promise import Promise
 from ._training import Gradient
-
-
-class _Recording(TorchDispatchMode):
-    """Notes the kernels that run within, and what the generators they draw from began with."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[Call] = []
-        self.chance = {one: one.get_state() for one in _torchs_generators()}
-        self.failure: Exception | None = None
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # else the first call imports torch's compiler, for a second
-
-    def __torch_dispatch__(
-        self, kernel: Kernel, _types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if any(x._is_zerotensor() for x in tensors((args, kwargs))):
-            raise NotImplementedError("kernels on zeros without memory crash below autograd")
-        for one in generators((args, kwargs)):
-            self.chance.setdefault(one, one.get_state())
-        result = kernel(*args, **kwargs)
-        try:
-            self.calls.append(Call(kernel, args, kwargs, result))
-        except Exception as error:  # a sparse tensor has no one memory, for instance
-            self.failure = error
-        return result
 
 
 class _Replay:
@@ -60,11 +30,11 @@ class _Replay:
         The batch is put here,
     total : Tensor of shape (K,)
         and the loss found here.
-    recording : _Recording
+    recording : Recording
         Of what ran between.
     """
 
-    def __init__(self, rows: Tensor, total: Tensor, recording: _Recording) -> None:
+    def __init__(self, rows: Tensor, total: Tensor, recording: Recording) -> None:
         calls = recording.calls
         self.rows, self.total, self.n_runs = rows, total, 0
         given = _given(calls)
@@ -170,23 +140,21 @@ class Replayed:
         return n_runs == 0 or (self.promise is not None and n_runs.bit_count() == 1)
 
     def _record(self, rows: Tensor) -> Tensor:
+        recording, kept = Recording(), self._kept()
         with torch.inference_mode(False):
             fixed = rows.clone()
-        recording = _Recording()
         try:
             with recording:
-                total = self._watched(fixed)
+                total = self.gradient(fixed)
         except Exception as error:
-            for generator, state in recording.chance.items():
-                generator.set_state(state)
+            recording.put_chance_back()
             total = self.gradient(rows)  # raises again what is not the recording's fault
             self._give_up(f"a step cannot be recorded ({error})")
             return total
         before = total.clone()
-        if recording.failure is not None:
-            self._give_up(f"a step cannot be recorded ({recording.failure})")
-        elif any(call.shows_values for call in recording.calls):
-            self._give_up("it looks at values, by `if`, `.item()` or a mask as an index")
+        self._compare(kept)
+        if recording.obstacle:
+            self._give_up(recording.obstacle)
         if self.replays:
             try:
                 self.recorded[rows.shape[1]] = _Replay(fixed, total, recording)
@@ -194,22 +162,12 @@ class Replayed:
                 self._give_up(f"a step cannot be run again ({error})")
         return before
 
-    def _watched(self, rows: Tensor) -> Tensor:
-        """The gradient, which may change nothing that Python keeps."""
-        before = self.promise.kept() if self.promise else {}
-        total = self.gradient(rows)
-        after = self.promise.kept() if self.promise else {}
-        for name in before | after:
-            if before.get(name) != after.get(name):
-                self._give_up(f"{name} changes from step to step")
-                break
-        return total
-
     def _check(self, replay: _Replay, rows: Tensor) -> Tensor:
         """Do a step both ways; all ends as by the gradient."""
-        before = replay.state()
-        total = self._watched(rows).clone()
+        before, kept = replay.state(), self._kept()
+        total = self.gradient(rows).clone()
         after = replay.state()
+        self._compare(kept)
         replay.put(before)
         try:
             found = [replay.run(rows), *replay.lasting, *replay.state().chance]
@@ -220,6 +178,16 @@ class Replayed:
         if not agree:
             self._give_up("a step that was run again gave other numbers")
         return total
+
+    def _kept(self) -> dict[str, object]:
+        return self.promise.kept() if self.promise else {}
+
+    def _compare(self, before: dict[str, object]) -> None:
+        """Replay no more if a step changed what Python keeps."""
+        after = self._kept()
+        changed = [name for name in before | after if before.get(name) != after.get(name)]
+        if changed:
+            self._give_up(f"{changed[0]} changes from step to step")
 
     def _give_up(self, reason: str) -> None:
         """Replay no more."""
@@ -235,10 +203,6 @@ def _equal(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
         bool(torch.isclose(a, b, rtol=0, atol=0, equal_nan=True).all())
         for a, b in zip(found, expected, strict=True)
     )
-
-
-def _torchs_generators() -> list[torch.Generator]:
-    return [torch.default_generator, *torch.cuda.default_generators]
 
 
 def _given(calls: Sequence[Call]) -> set[int]:
