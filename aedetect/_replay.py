@@ -5,99 +5,118 @@ each step, tensors allocated, views taken. The kernels that do the arithmetic ar
 every time. So one step is recorded below autograd, forward and backward alike, and from then on its
 kernels run again in their order, each writing where it wrote before: to the last bit what autograd
 would find. Nothing here knows an objective.
+
+What no kernel does goes unseen: a count in Python, a draw outside torch, numbers taken through
+numpy. So some steps are done both ways and compared.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import cache, partial
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from ._calls import Call, Recording, again, memories, tensors
+from ._promise import Promise
 from ._training import Gradient
 
-Kernel = Any  # one overload of an operator, such as torch.ops.aten.mul.Tensor
+
+class _Replay:
+    """A step that can be done again.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (K, b)
+        The batch is put here,
+    total : Tensor of shape (K,)
+        and the loss found here.
+    recording : Recording
+        Of what ran between.
+    """
+
+    def __init__(self, rows: Tensor, total: Tensor, recording: Recording) -> None:
+        calls = recording.calls
+        self.rows, self.total, self.n_runs = rows, total, 0
+        given = _given(calls)
+        calls = [call for call in calls if call.computes]
+        changing = _changing(calls, given)
+        calls = [call for call in calls if call.is_random or call.writes & changing]
+        calls = _overwriting(calls)
+        written = [x for call in calls for x in tensors((call.result, call.changed))]
+        self.lasting = [x for x in written if memories(x) & given]
+        self.passing = [x for x in written if not memories(x) & given]
+        self.generators = list(recording.chance)
+        before = self.state()
+        try:
+            with torch.no_grad():
+                self.steps = [again(call) for call in calls]  # tries them
+        finally:
+            self.put(before)
+
+    def run(self, rows: Tensor) -> Tensor:
+        """Do the step on other rows."""
+        self.n_runs += 1
+        self.rows.copy_(rows)
+        for step in self.steps:
+            step()
+        return self.total
+
+    def state(self) -> "_State":
+        """Return copies of all that a run changes."""
+        return _State(
+            [x.clone() for x in self.lasting],
+            [x.clone() for x in self.passing],
+            [generator.get_state() for generator in self.generators],
+        )
+
+    @torch.no_grad()
+    def put(self, state: "_State") -> None:
+        """Have all as it was."""
+        values = state.lasting + state.passing
+        for x, value in zip(self.lasting + self.passing, values, strict=True):
+            x.copy_(value)
+        for generator, value in zip(self.generators, state.chance, strict=True):
+            generator.set_state(value)
 
 
-class _Call:
-    """A kernel that ran, on what, and what came out."""
+class _State(NamedTuple):
+    """Copies of what a step changes."""
 
-    def __init__(self, kernel: Kernel, args: Any, kwargs: Any, result: Any) -> None:
-        self.kernel, self.args, self.kwargs, self.result = kernel, args, kwargs, result
-        self.reads = set(map(_memory, _tensors((args, kwargs))))
-        self.mutates = kernel._schema.is_mutable
-        self.changed = [
-            args[i] if i < len(args) else self.kwargs.get(argument.name)
-            for i, argument in enumerate(kernel._schema.arguments)
-            if argument.alias_info is not None and argument.alias_info.is_write
-        ]
-        self.writes = set(map(_memory, _tensors((result, self.changed))))
-        self.is_random = torch.Tag.nondeterministic_seeded in kernel.tags
-
-    @property
-    def computes(self) -> bool:
-        """Whether it does more than take a view or ask for memory."""
-        name = self.kernel.overloadpacket.__name__
-        return self.mutates or not ("empty" in name or self.writes & self.reads)
-
-    @property
-    def shows_values(self) -> bool:
-        """Whether Python, or the shape of the result, gets to know what is in a tensor."""
-        revealing = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
-        return any(tag in self.kernel.tags for tag in revealing)
-
-    def detach(self) -> None:
-        """Let go of the graph that autograd hung on the tensors; they keep their memory."""
-        parts = self.args, self.kwargs, self.result
-        self.args, self.kwargs, self.result = _each(torch.Tensor.detach, parts)
-
-
-class _Recording(TorchDispatchMode):
-    """Notes the kernels that run within."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[_Call] = []
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # else the first call imports torch's compiler, for a second
-
-    def __torch_dispatch__(
-        self, kernel: Kernel, _types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        result = kernel(*args, **(kwargs or {}))
-        self.calls.append(_Call(kernel, args, kwargs or {}, result))
-        return result
-
-
-class _Recorded(NamedTuple):
-    """What it takes to do a step again."""
-
-    rows: Tensor  # the batch is put here,
-    steps: list[Callable[[], object]]  # these are run,
-    total: Tensor  # and the loss is here
+    lasting: list[Tensor]  # memory from before the step: gradients, buffers
+    passing: list[Tensor]  # memory of the step's own
+    chance: list[Tensor]  # states of the generators
 
 
 class Replayed:
     """A gradient that is recorded at the second batch of each size, and replayed after that.
 
+    The first replayed batch of each size is given to the gradient too, from the same state of
+    memory and generators; with a promise, those after 2, 4, 8, ... others as well. Where results
+    differ, or a step cannot be recorded, the gradient alone is used from then on.
+
     Parameters
     ----------
     gradient : Gradient
         It must do the same at every call but for the rows, the parameters and what it draws from
-        its generators; only in the first it may set up buffers. Where it looks at values, and might
-        decide by them, it is not replayed.
+        its generators; only in the first it may set up buffers.
     phase : callable
-        When what it returns changes, everything is recorded anew.
+        When what it returns changes, everything is recorded anew. At None nothing is replayed.
+    promise : Promise, optional
+        Why to believe that the gradient does the same at every call; it is told where it does not.
+        Without one that is known.
     """
 
-    def __init__(self, gradient: Gradient, phase: Callable[[], Hashable] = lambda: None) -> None:
-        self.gradient, self.phase = gradient, phase
-        self.recorded: dict[int, _Recorded | None] = {}
+    def __init__(
+        self,
+        gradient: Gradient,
+        phase: Callable[[], object] = lambda: 0,
+        promise: Promise | None = None,
+    ) -> None:
+        self.gradient, self.phase, self.promise = gradient, phase, promise
+        self.recorded: dict[int, _Replay] = {}
         self.met: set[int] = set()
         self.recorded_in = phase()
+        self.replays = True
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Summed loss (K,) of the rows (K, b); the mean loss's gradient is left in place."""
@@ -106,56 +125,99 @@ class Replayed:
             self.met.clear()
             self.recorded_in = self.phase()
         b = rows.shape[1]
-        if b not in self.met:
+        if not self.replays or self.recorded_in is None or b not in self.met:
             self.met.add(b)
             return self.gradient(rows)
         if b not in self.recorded:
             return self._record(rows)
-        recorded = self.recorded[b]
-        if recorded is None:
-            return self.gradient(rows)
-        recorded.rows.copy_(rows)
-        for step in recorded.steps:
-            step()
-        return recorded.total
+        replay = self.recorded[b]
+        if self._doubts(replay.n_runs):
+            return self._check(replay, rows)
+        return replay.run(rows)
+
+    def _doubts(self, n_runs: int) -> bool:
+        """Whether to check after so many runs: 0, and where there is but a promise 1, 2, 4, ..."""
+        return n_runs == 0 or (self.promise is not None and n_runs.bit_count() == 1)
 
     def _record(self, rows: Tensor) -> Tensor:
+        recording, kept = Recording(), self._kept()
         with torch.inference_mode(False):
             fixed = rows.clone()
-        with _Recording() as recording:
-            total = self.gradient(fixed)
+        try:
+            with recording:
+                total = self.gradient(fixed)
+        except Exception as error:
+            recording.put_chance_back()
+            total = self.gradient(rows)  # raises again what is not the recording's fault
+            self._give_up(f"a step cannot be recorded ({error})")
+            return total
         before = total.clone()
-        steps = _steps(recording.calls)
-        self.recorded[rows.shape[1]] = None if steps is None else _Recorded(fixed, steps, total)
+        self._compare(kept)
+        if recording.obstacle:
+            self._give_up(recording.obstacle)
+        if self.replays:
+            try:
+                self.recorded[rows.shape[1]] = _Replay(fixed, total, recording)
+            except Exception as error:
+                self._give_up(f"a step cannot be run again ({error})")
         return before
 
+    def _check(self, replay: _Replay, rows: Tensor) -> Tensor:
+        """Do a step both ways; all ends as by the gradient."""
+        before, kept = replay.state(), self._kept()
+        total = self.gradient(rows).clone()
+        after = replay.state()
+        self._compare(kept)
+        replay.put(before)
+        try:
+            found = [replay.run(rows), *replay.lasting, *replay.state().chance]
+        except Exception:  # a result of another shape, for instance
+            found = []
+        agree = _equal(found, [total, *after.lasting, *after.chance])
+        replay.put(after)
+        if not agree:
+            self._give_up("a step that was run again gave other numbers")
+        return total
 
-def _steps(calls: Sequence[_Call]) -> list[Callable[[], object]] | None:
-    """What has to be run to do the calls again; None where that cannot be told."""
-    if any(call.shows_values for call in calls):
-        return None
-    calls = [call for call in calls if call.computes]
-    changing = _changing(calls)
-    calls = _overwriting([call for call in calls if call.writes & changing])
-    for call in calls:
-        call.detach()
-    changed = [x for call in calls if call.mutates for x in _tensors((call.result, call.changed))]
-    with torch.no_grad():
-        before = [x.clone() for x in changed]
-        steps = [_again(call) for call in calls]  # tries them, which must leave no trace
-        for x, value in zip(changed, before, strict=True):
-            x.copy_(value)
-    return steps
+    def _kept(self) -> dict[str, object]:
+        return self.promise.kept() if self.promise else {}
+
+    def _compare(self, before: dict[str, object]) -> None:
+        """Replay no more if a step changed what Python keeps."""
+        after = self._kept()
+        changed = [name for name in before | after if before.get(name) != after.get(name)]
+        if changed:
+            self._give_up(f"{changed[0]} changes from step to step")
+
+    def _give_up(self, reason: str) -> None:
+        """Replay no more."""
+        if self.replays and self.promise is not None:
+            self.promise.broken(reason)
+        self.replays = False
+        self.recorded.clear()
 
 
-def _changing(calls: Sequence[_Call]) -> set[int]:
-    """Memory that differs from step to step: given, random, or computed from such."""
+def _equal(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
+    """Whether all is the same to the last bit; what is not a number may be not a number."""
+    return len(found) == len(expected) and all(
+        bool(torch.isclose(a, b, rtol=0, atol=0, equal_nan=True).all())
+        for a, b in zip(found, expected, strict=True)
+    )
+
+
+def _given(calls: Sequence[Call]) -> set[int]:
+    """Memory that was there before the calls."""
     made: set[int] = set()
-    changing: set[int] = set()
+    given: set[int] = set()
     for call in calls:
-        changing |= call.reads - made
+        given |= call.reads - made
         made |= call.writes
-    known = -1
+    return given
+
+
+def _changing(calls: Sequence[Call], given: set[int]) -> set[int]:
+    """Memory that differs from step to step: given, random, or computed from such."""
+    changing, known = set(given), -1
     while known < len(changing):  # until nothing is added; a kernel may write to older memory
         known = len(changing)
         for call in calls:
@@ -164,7 +226,15 @@ def _changing(calls: Sequence[_Call]) -> set[int]:
     return changing
 
 
-def _overwriting(calls: list[_Call]) -> list[_Call]:
+_aten = torch.ops.aten
+_ADDING = {
+    _aten.addmm_.default: _aten.mm.out,
+    _aten.baddbmm_.default: _aten.bmm.out,
+    _aten.add_.Tensor: _aten.copy_.default,
+}
+
+
+def _overwriting(calls: list[Call]) -> list[Call]:
     """Have what is first added to a buffer of zeros overwrite it, and leave the zeroing out.
 
     Only where that makes no difference: all of the buffer is written, and each part by a product or
@@ -176,9 +246,9 @@ def _overwriting(calls: list[_Call]) -> list[_Call]:
     buffer, start = zeroing.result, calls.index(zeroing) + 1
     parts: dict[tuple[int, int], int] = {}  # begin and end: the call that is first there
     for i, call in enumerate(calls[start:], start):
-        for x in _tensors((call.args, call.kwargs)):
+        for x in tensors((call.args, call.kwargs)):
             part = x.data_ptr(), x.data_ptr() + x.numel() * x.element_size()
-            if _memory(x) != _memory(buffer) or part in parts:
+            if memories(x) != memories(buffer) or part in parts:
                 continue
             overlaps = any(part[0] < end and begin < part[1] for begin, end in parts)
             adds = call.kernel in _ADDING and not call.kwargs and x is call.args[0]
@@ -192,110 +262,9 @@ def _overwriting(calls: list[_Call]) -> list[_Call]:
     return [call for call in changed if call is not zeroing]
 
 
-def _set(call: _Call) -> _Call:
+def _set(call: Call) -> Call:
     """The call that sets a tensor to what the given call adds to it."""
     target, *added = call.args
     if call.kernel is _aten.add_.Tensor:
-        return _Call(_aten.copy_.default, (target, *added), {}, target)
-    return _Call(_ADDING[call.kernel], tuple(added), {"out": target}, target)
-
-
-_aten = torch.ops.aten
-_ADDING = {
-    _aten.addmm_.default: _aten.mm.out,
-    _aten.baddbmm_.default: _aten.bmm.out,
-    _aten.add_.Tensor: _aten.copy_.default,
-}
-
-
-def _again(call: _Call) -> Callable[[], object]:
-    """Return the fastest way to run a call into the memory of its result.
-
-    Torch's own Python functions are quicker to call than its operators. Which of them takes the
-    arguments is found by trying.
-    """
-    kernel, kwargs, result = call.kernel, call.kwargs, call.result
-    name, args = kernel.overloadpacket.__name__, _with_tensors_for_numbers(call)
-    ways: list[tuple[Any, dict[str, Any]]]
-    if call.mutates and call.is_random:  # a try would draw
-        return partial(kernel._op, *args, **kwargs)
-    if call.mutates:
-        owner: Any = torch.Tensor if name.endswith("_") else torch
-        ways = [(getattr(owner, name, None), kwargs), (kernel._op, kwargs)]
-    elif call.is_random:
-        ways = []
-    elif name in ("clone", "_to_copy") or (kernel is _aten.pow.Tensor_Scalar and args[1] == 1):
-        return partial(result.copy_, args[0])
-    elif name == "slice_backward":  # around the slice it stays 0
-        return partial(torch.ops.aten.slice(result, *args[2:]).copy_, args[0])
-    else:
-        ways = [(getattr(torch, name, None), {**kwargs, "out": result})]
-        results = result if isinstance(result, tuple | list) else (result,)
-        for overload, places in _overloads(kernel):
-            ways.append((overload, kwargs | dict(zip(places, results, strict=True))))
-    for way, options in ways:
-        if way and _runs(way, args, options):
-            return partial(way, *args, **options)
-    return lambda: _each(torch.Tensor.copy_, result, kernel(*args, **kwargs))
-
-
-def _with_tensors_for_numbers(call: _Call) -> tuple[Any, ...]:
-    """The arguments, numbers in arithmetic as tensors: torch would make one at every call."""
-    if call.kernel.overloadpacket.__name__.rstrip("_") not in ("add", "sub", "mul", "div"):
-        return call.args
-    first, *rest = call.args
-    if not first.is_floating_point():
-        return call.args
-    as_tensor = partial(torch.tensor, dtype=first.dtype, device=first.device)
-    return first, *(as_tensor(x) if isinstance(x, float | int) else x for x in rest)
-
-
-@cache
-def _overloads(kernel: Kernel) -> list[tuple[Kernel, list[str]]]:
-    """The overloads of a kernel that take the same and write to places they are given."""
-    found = []
-    taken = [(a.name, str(a.type)) for a in kernel._schema.arguments]
-    for name in kernel.overloadpacket.overloads():
-        overload = getattr(kernel.overloadpacket, name)
-        arguments = overload._schema.arguments
-        places = [a.name for a in arguments if a.is_out]
-        if places and taken == [(a.name, str(a.type)) for a in arguments if not a.is_out]:
-            found.append((overload._op, places))
-    return found
-
-
-def _runs(way: Callable[..., object], args: Any, options: Any) -> bool:
-    try:
-        way(*args, **options)
-    except (TypeError, RuntimeError):
-        return False
-    return True
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """All tensors in nested lists, tuples and dictionaries."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _tensors(item)
-
-
-def _each(function: Callable[..., Any], value: Any, *more: Any) -> Any:
-    """Apply a function to all tensors in nested lists, tuples and dictionaries."""
-    if isinstance(value, Tensor):
-        return function(value, *more)
-    if isinstance(value, dict):
-        return {name: _each(function, item) for name, item in value.items()}
-    if isinstance(value, tuple | list):
-        rest = zip(*more, strict=True) if more else ((),) * len(value)
-        return type(value)(
-            _each(function, item, *one) for item, one in zip(value, rest, strict=True)
-        )
-    return value
-
-
-def _memory(x: Tensor) -> int:
-    return x.untyped_storage().data_ptr()
+        return Call(_aten.copy_.default, (target, *added), {}, target)
+    return Call(_ADDING[call.kernel], tuple(added), {"out": target}, target)

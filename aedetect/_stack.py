@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from numbers import Real
 from time import perf_counter
@@ -15,6 +16,8 @@ from joblib import Parallel, delayed
 from torch import Tensor
 
 from ._backprop import by_hand, serves
+from ._params import is_ours
+from ._promise import Promise
 from ._replay import Replayed
 from ._threads import one_thread
 from ._training import EarlyStopping, Flat, Gradient, autograd, make_step, minimise, seeded
@@ -274,14 +277,21 @@ def _gradient(
     generators: Sequence[torch.Generator],
     gaps: bool,
 ) -> Gradient:
-    """Automatic differentiation; dense layers by hand, and replayed if a step never changes."""
+    """Automatic differentiation; dense layers by hand, and replayed if steps are all the same."""
     trained = copy(net)
     if type(net).fill is Coder.fill:  # whether rows have gaps is known, and need not be looked up
         trained.fill = trained.put_means if gaps else lambda x: x  # type: ignore[method-assign]
     if isinstance(trained, Layered) and serves(trained) and not template._derives_in_rows(trained):
         trained = by_hand(trained)
     gradient = autograd(lambda x: template._loss(trained, x, generators), flat, rows)
-    return Replayed(gradient, lambda: template._phase) if template._replays(net) else gradient
+    is_known = is_ours(template.network_) and is_ours(net)
+    promise = None if is_known else Promise(template.network_, trained)
+
+    @lru_cache(maxsize=1)
+    def phase_in(_epoch: int) -> object:
+        return (template._phase, promise and promise.kept()) if template._replays(net) else None
+
+    return Replayed(gradient, lambda: phase_in(template._epochs_done), promise)
 
 
 def _record(members: list[_Member], losses: Tensor, curve: str) -> None:

@@ -1,6 +1,7 @@
 """Autoencoder: rebuild a row from a narrow code, and distrust rows that come back wrong."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,7 +15,7 @@ from ._detector import default_latent_dim
 from ._frame import Frame
 from ._latent import LatentTools
 from ._linear import column_means
-from ._params import Count, NotNegative, Positive, Range, is_ours
+from ._params import Count, NotNegative, Params, Positive, Range, is_ours
 from ._report import fit_report, warn_of, warn_of_identity
 from ._stack import train_stack
 from ._training import seeded
@@ -317,9 +318,10 @@ class Autoencoder(LatentTools):
         return is_ours(self) and (network_is_known or self.network_.replayable)
 
     @property
-    def _phase(self) -> int:
-        """What of the loss changes with the epochs."""
-        return 0
+    def _phase(self) -> object:
+        """What of the loss may change with the epochs: callbacks set parameters."""
+        values = [getattr(self, field.name) for field in fields(self)]
+        return values, [dict(vars(value)) for value in values if isinstance(value, Params)]
 
     def _so_far(self, net: Coder, X: np.ndarray) -> dict[str, Any]:
         """Fitted attributes as if training stopped here, for callbacks that score."""

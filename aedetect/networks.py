@@ -191,8 +191,13 @@ class Network(Params):
     ----------
     replayable : bool, default=False
         Class attribute: a promise that the network does the same at every step of training, but for
-        its numbers. Small networks train several times faster then. Dropout keeps the promise;
-        what counts steps, or draws outside torch, breaks it.
+        its numbers. Small networks train several times faster then. Dropout, batch norm and buffers
+        that are changed in place keep the promise; what counts steps in Python, looks at values or
+        draws outside torch breaks it. Training compares: at the third batch of a size, and after 1,
+        2, 4, 8, ... more, it does the step anew as well and looks at loss, gradient, buffers and
+        generators. A network that is found out gets a warning, and is trained like any other from
+        there on. What changes between these batches alone, by a count kept outside the network's
+        modules for instance, is not seen.
     """
 
     replayable: ClassVar[bool] = False

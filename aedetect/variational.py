@@ -102,11 +102,16 @@ class VariationalAutoencoder(PosteriorTools):
         """Weight of the KL term in the current epoch; held-out rows get the full weight."""
         if not torch.is_grad_enabled():
             return self.beta
-        return self.beta * min(1.0, self._phase / max(self.warmup, 1))
+        return self.beta * self._warmth
 
     @property
-    def _phase(self) -> int:
-        return min(self._epochs_done + 1, max(self.warmup, 1))
+    def _warmth(self) -> float:
+        """How much of the KL term counts by now, from 0 to 1."""
+        return min(1.0, (self._epochs_done + 1) / max(self.warmup, 1))
+
+    @property
+    def _phase(self) -> object:
+        return super()._phase, self._warmth
 
     def _build(self, n_features: int, latent_dim: int, generators: Generators) -> Coder:
         net = self.network_.build(n_features, latent_dim, generators, heads=2)

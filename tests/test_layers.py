@@ -25,6 +25,8 @@ LAYER = {
     "networks": 1,
     "_detector": 1,
     "_backprop": 2,
+    "_calls": 0,
+    "_promise": 0,
     "_replay": 1,
     "_frame": 2,
     "_jacobian": 2,
