@@ -12,12 +12,14 @@ import aedetect
 PACKAGE = Path(aedetect.__file__).parent
 LAYER = {
     "_params": 0,
+    "_files": 0,
+    "_text": 0,
     "_threads": 0,
     "_training": 0,
     "_linear": 0,
     "_neighbours": 1,
     "losses": 0,
-    "tables": 0,
+    "tables": 1,
     "plot": 0,
     "explain": 0,
     "networks": 1,
