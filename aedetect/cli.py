@@ -12,10 +12,10 @@ from ._text import brief, visible
 if TYPE_CHECKING:
     import numpy as np
 
-
 SEED = click.IntRange(0, 2**32 - 1)  # what numpy takes
 FAILURES = (ValueError, TypeError, OSError, MemoryError, ImportError, RuntimeError)
 LONGEST = 500  # characters of a message
+MAX_BYTES = 2**30  # of text, which take about six times as much memory until their rows are scored
 
 
 class _Refusal(click.ClickException):
@@ -108,7 +108,7 @@ def main() -> None:
 @click.option(
     "--max-bytes",
     type=click.IntRange(1),
-    default=2**30,
+    default=MAX_BYTES,
     show_default=True,
     help="Refuse a table that is larger, once unpacked; it takes six times as much memory or more.",
 )

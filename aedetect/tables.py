@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import os
+import re
 import warnings
 import zlib
 from collections import Counter
@@ -20,7 +21,6 @@ from ._text import brief
 
 LARGEST = 1e100  # squares of larger numbers overflow,
 SMALLEST = 1e-100  # of smaller ones vanish
-MAX_BYTES = 2**30  # of text, which take about six times as much memory until rows are scored
 MAX_HEADER = 2**24  # characters, before anything else of a file is known
 UNREADABLE = (  # what a broken text file, or a broken gzip file, raises
     pd.errors.ParserError,
@@ -37,19 +37,17 @@ NO_DELIMITERS = '+-."\r\n\0'  # of numbers and of quoted fields, or between rows
 FORMULAS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # how formulas of spreadsheets begin
 
 
-def read_table(
-    path: str | os.PathLike[str], delimiter: str = ",", max_bytes: int = MAX_BYTES
-) -> pd.DataFrame:
+def read_table(path: str | os.PathLike[str], delimiter: str, max_bytes: int) -> pd.DataFrame:
     """Read a CSV (also gzipped) or Parquet file.
 
     Parameters
     ----------
     path : path
         Ends in ``.parquet`` or ``.pq`` for Parquet; anything else is read as delimited text.
-    delimiter : str, default=","
+    delimiter : str
         Between the fields of a text file.
-    max_bytes : int, default=2**30
-        Size, after decompression, from which a table is refused before it is read: of the text,
+    max_bytes : int
+        Larger tables are refused before they are read. The size is that of the text, decompressed,
         or 8 times the number of cells in Parquet.
 
     Returns
@@ -317,4 +315,7 @@ def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
 
 
 def _inert(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULAS) else cell
+    if not isinstance(cell, str):
+        return cell
+    cell = re.sub("\r\n?", "\n", cell)  # pandas leaves a lone \r unquoted
+    return f"'{cell}" if cell.startswith(FORMULAS) else cell
