@@ -100,16 +100,14 @@ def _read_parquet(path: Path, max_bytes: int) -> pd.DataFrame:
     try:
         import pyarrow.parquet as pq
     except ModuleNotFoundError as error:
-        raise ImportError(
-            f"{path}: reading Parquet needs pip install 'aedetect[parquet]'"
-        ) from error
+        text = f"{path}: reading Parquet needs pip install 'aedetect[parquet]'"
+        raise ImportError(text) from error
     with path.open("rb") as stream:
         with _readable_as("Parquet", path, Exception):  # a forged file makes its readers raise any
             file = pq.ParquetFile(stream)
-            n_cells, names = (
-                file.metadata.num_rows * file.metadata.num_columns,
-                file.schema_arrow.names,
-            )
+            names = file.schema_arrow.names
+            groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+            n_cells = sum(group.num_rows * group.num_columns for group in groups)
         _refuse_large(path, 8 * n_cells, max_bytes)
         _refuse_duplicates(path, names)
         with _readable_as("Parquet", path, Exception):
