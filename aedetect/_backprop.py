@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .networks import Affine, Coder, Layered
+from .networks import Affine, Coder, Layered, widened
 
 FEW = 32  # rows
 
@@ -64,12 +64,13 @@ class _Layer(NamedTuple):
     """One layer's buffers and views for a batch of b rows; without the axis K where K = 1."""
 
     derivative: _Derivative
-    weight: Tensor  # (K, n_in + bias, n_out)
+    weight: Tensor  # (K, n_in + bias, n_out); for scoring `widened`
     gradient: Tensor | None  # of the weight
     weight_t: Tensor  # (K, n_out, n_in), without the bias
     inputs: Tensor  # (K, b, n_in + bias)
     inputs_t: Tensor
-    products: Tensor  # (K, b, n_out), contiguous where K > 1: bmm is slow to write elsewhere
+    products: Tensor  # inputs W, contiguous where K > 1: bmm is slow to write elsewhere
+    summed: Tensor  # (K, b, n_out), the same without the columns that `widened` adds
     outputs: Tensor  # (K, b, n_out)
     saved: Tensor  # what the activation's derivative needs
     delta: Tensor  # (K, b, n_out), the gradient at the outputs
@@ -92,16 +93,21 @@ class Chain:
     ----------
     affines : sequence of Affine
         Their weights have a ``grad``, which is where the gradient goes, if one is asked for.
+    for_scoring : bool, default=False
+        Take copies of narrow weights that are `widened`; there is no way back then.
     """
 
-    def __init__(self, affines: Sequence[Affine]) -> None:
+    def __init__(self, affines: Sequence[Affine], *, for_scoring: bool = False) -> None:
         self.affines, self.k = affines, len(affines[0].weight)
-        self.matmul = torch.mm if self.k == 1 else torch.bmm  # equal to the last bit
+        self.matmul = torch.mm if self.k == 1 else torch.bmm
+        self.weights = [affine.weight.detach() for affine in affines]
+        if for_scoring:
+            self.weights = [widened(weight) for weight in self.weights]
 
     def forward(self, batch: _Batch) -> Tensor:
         for layer in batch.layers:
             self.matmul(layer.inputs, layer.weight, out=layer.products)
-            layer.derivative.forward(layer.products, out=layer.outputs)
+            layer.derivative.forward(layer.summed, out=layer.outputs)
         return batch.layers[-1].outputs
 
     def backward(self, batch: _Batch, *, to_inputs: bool) -> None:
@@ -127,12 +133,14 @@ class Chain:
         layers = []
         for i, affine in enumerate(self.affines):
             derivative = _DERIVATIVES[affine.activation]
-            weight, gradient = affine.weight.detach(), affine.weight.grad
+            weight, gradient = self.weights[i], affine.weight.grad
             if self.k == 1:
                 weight, gradient = weight[0], None if gradient is None else gradient[0]
             outputs = ones[i + 1][..., : widths[i + 1]]
-            apart = derivative.saves_input or not (self.k == 1 or outputs.is_contiguous())
-            products = self._matrix(b, widths[i + 1]) if apart else outputs
+            in_place = self.k == 1 or outputs.is_contiguous()
+            apart = derivative.saves_input or not in_place or weight.shape[-1] > widths[i + 1]
+            products = self._matrix(b, weight.shape[-1]) if apart else outputs
+            summed = products[..., : widths[i + 1]]
             layers.append(
                 _Layer(
                     derivative=derivative,
@@ -142,8 +150,9 @@ class Chain:
                     inputs=inputs[i],
                     inputs_t=inputs[i].mT,
                     products=products,
+                    summed=summed,
                     outputs=outputs,
-                    saved=products if derivative.saves_input else outputs,
+                    saved=summed if derivative.saves_input else outputs,
                     delta=deltas[i + 1],
                     delta_below=deltas[i],
                 )
@@ -170,7 +179,8 @@ class Forward:
     """
 
     def __init__(self, net: Layered) -> None:
-        self.chain, self.put_means = Chain([*net.encoder, *net.decoder]), net.put_means
+        self.chain = Chain([*net.encoder, *net.decoder], for_scoring=True)
+        self.put_means = net.put_means
         self.unused: dict[int, list[_Batch]] = {}
 
     def __call__(

@@ -34,8 +34,8 @@ def in_chunks(
 
     Matrix products and vectorised exponentials round differently at the ragged end of a block.
     Blocks are therefore padded, to a multiple of 32 rows, which suffices for torch in float32, or
-    to exactly `size` rows: a row's result does not depend on how many came with it. Several blocks
-    are worked on at a time, in threads.
+    to exactly `size` rows: on most processors a row's result does not depend, not even in its last
+    digit, on how many came with it. Several blocks are worked on at a time, in threads.
     """
 
     def of_block(block: np.ndarray) -> np.ndarray:
@@ -64,10 +64,10 @@ def find_threshold(
     scores : ndarray of shape (n,)
         Of the training rows, high = normal.
     contamination : float or "auto"
-        A share: that many of the rows fall below. 0: none does. "auto": rows beyond Tukey's
-        upper fence (third quartile + 1.5 x interquartile range) of the logarithmic error, and in
-        any case the worst one. Where scores are likelihoods, and may be positive, of minus the
-        score itself.
+        A share: that many of the rows fall below, or fewer where rows tie at the boundary. 0: none
+        does. "auto": rows beyond Tukey's upper fence (third quartile + 1.5 x interquartile range)
+        of the logarithmic error, and in any case the worst one and those that tie with it, unless
+        all do. Where scores are likelihoods, and may be positive, of minus the score itself.
     logarithmic : bool, default=False
         Whether minus the score is like a logarithm already.
 
@@ -83,12 +83,16 @@ def find_threshold(
     if error[-1] >= 0 and not logarithmic:
         error = np.log(np.maximum(error, np.finfo(np.float64).tiny))
     lower, upper = np.percentile(error, [25, 75])
-    beyond = int(np.sum(error > upper + 1.5 * (upper - lower)))
-    return _between(ordered, max(beyond, 1))
+    beyond = int(np.count_nonzero(error > upper + 1.5 * (upper - lower)))
+    worst = int(np.count_nonzero(ordered == ordered[0]))
+    return _between(ordered, max(beyond, worst) if worst < len(ordered) else 0)
 
 
 def _between(ordered: np.ndarray, k: int) -> float:
-    """Return a value above the k lowest of the sorted scores and not above the others."""
+    """Return a value above the k lowest of the sorted scores and not above the others.
+
+    Of equal scores on both sides, none is below.
+    """
     if k == 0:
         return float(ordered[0])
     below, above = ordered[k - 1], ordered[k]

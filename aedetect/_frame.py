@@ -1,5 +1,6 @@
 """The map between the data's units and the network's: centre, and divide by one scale."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ._detector import chunks, in_chunks
-from ._linear import column_means
+from ._linear import ROUNDING, column_means
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,13 @@ class Frame:
         return cls(np.zeros(n_features), 1.0)
 
     @classmethod
-    def of(cls, X: np.ndarray, *, centre: bool) -> Self:
+    def of(cls, X: np.ndarray, *, centre: bool, names: Sequence[str] | None = None) -> Self:
         """Column means, if wanted, and the overall standard deviation; of observed values."""
-        mean = column_means(X) if centre else np.zeros(X.shape[1])
-        squares = sum(np.nansum(np.square(block - mean)) for block in chunks(X))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = column_means(X) if centre else np.zeros(X.shape[1])
+            squares = sum(np.nansum(_squares(block - mean, mean)) for block in chunks(X))
+        if not np.isfinite(squares):
+            _refuse_overflow(X, names)
         observed = sum(np.count_nonzero(~np.isnan(block)) for block in chunks(X))
         return cls(mean, float(np.sqrt(squares / observed)) or 1.0)
 
@@ -62,3 +66,19 @@ class Frame:
     def training_rows(self, X: np.ndarray) -> np.ndarray:
         """All rows in the network's frame; in blocks, since `X` may be of another dtype."""
         return in_chunks(self.enter, X)
+
+
+def _squares(centred: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Squared distances from the mean; 0 where they may be rounding, of a constant column."""
+    centred[np.abs(centred) <= ROUNDING * np.abs(mean)] = 0
+    return np.square(centred, out=centred)
+
+
+def _refuse_overflow(X: np.ndarray, names: Sequence[str] | None) -> None:
+    largest = np.fmax.reduce(np.abs(X))
+    column = int(largest.argmax())
+    raise ValueError(
+        f"Column {column if names is None else repr(names[column])} of X holds values up to "
+        f"{largest[column]:.3g} in size, whose squares are too large for float64. Divide it by a "
+        "constant, or take its logarithm."
+    )

@@ -3,14 +3,20 @@
 import numpy as np
 from sklearn.utils.extmath import randomized_svd, svd_flip
 
+ROUNDING = 1e-12  # of a value's size: what differs by less is taken to be equal
+
 
 def column_means(X: np.ndarray, default: np.ndarray | float = 0.0) -> np.ndarray:
-    """Mean of each column's observed values, in float64; `default` where there are none."""
+    """Mean of each column's observed values, in float64; `default` where there are none.
+
+    Of a constant column it is the constant itself, which sums in floating point may miss.
+    """
     mean: np.ndarray = X.mean(axis=0, dtype=np.float64)
-    if not np.isnan(mean).any():
-        return mean
-    count = np.count_nonzero(~np.isnan(X), axis=0)
-    return np.where(count, np.nansum(X, axis=0, dtype=np.float64) / np.maximum(count, 1), default)
+    if np.isnan(mean).any():
+        count = np.count_nonzero(~np.isnan(X), axis=0)
+        mean = np.nansum(X, axis=0, dtype=np.float64) / np.maximum(count, 1)
+        mean = np.where(count, mean, default)
+    return np.fmin(np.fmax(mean, np.fmin.reduce(X)), np.fmax.reduce(X))
 
 
 def deviations(X: np.ndarray) -> np.ndarray:
@@ -18,7 +24,7 @@ def deviations(X: np.ndarray) -> np.ndarray:
     largest = np.abs(X).max(axis=0)
     unit = np.where(largest > 0, largest, 1)
     spread = (X / unit).std(axis=0)
-    return np.where(spread > 1e-12, spread * unit, 0)
+    return np.where(spread > ROUNDING, spread * unit, 0)
 
 
 def filled(X: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -52,7 +58,7 @@ def principal_axes(
     n, d = X.shape
     freedom = max(n - 1, 1)
     k = min(n, d) if n_components is None else min(n_components, n, d)
-    mean = X.mean(axis=0, dtype=np.float64)
+    mean = column_means(X)
     centred = X - mean
     if min(n, d) > 300 and k < 0.2 * min(n, d):
         _, s, axes = randomized_svd(centred, k, n_iter=7, random_state=0)

@@ -1,7 +1,6 @@
 """What one can ask of a code that is a distribution: its moments, new rows, likelihoods."""
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from ._detector import in_chunks
 from ._training import seeded
+from ._warnings import warn
 from .autoencoder import REPORT_ROWS, Autoencoder
 from .networks import FLOAT32
 
@@ -33,11 +33,10 @@ class PosteriorTools(Autoencoder):
         moments = torch.from_numpy(mean), torch.from_numpy(deviation).log() * 2
         self.unit_divergences_ = divergences(*moments).mean(0).numpy()
         if self.unit_divergences_.max() < COLLAPSED and X.std(axis=0).any():
-            warnings.warn(
+            warn(
                 f"The posterior has collapsed: the KL term of every unit is below {COLLAPSED} "
                 "nats, so the code tells nothing of the row. Lower beta, raise warmup, or train "
                 "longer.",
-                stacklevel=9,
             )
 
     def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:

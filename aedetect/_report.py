@@ -1,6 +1,5 @@
 """What a fit says of itself: whether the network learned anything, and more than PCA did."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._detector import in_chunks
 from ._linear import column_means, filled, principal_axes
+from ._warnings import warn
 
 SILENT = 1e-3  # standard deviation of a unit of the code that says nothing
 
@@ -37,10 +37,9 @@ def fit_report(model: Any, train: np.ndarray, X: np.ndarray, kind: str) -> dict[
 
 def warn_of_identity(latent_dim: object, n_features: int) -> None:
     """Warn that nothing keeps the network from copying its input."""
-    warnings.warn(
+    warn(
         f"latent_dim={latent_dim} is not below the {n_features} columns of X: the network can "
         "learn the identity, which rebuilds outliers as well as inliers. Lower it.",
-        stacklevel=11,
     )
 
 
@@ -54,32 +53,27 @@ def warn_of(model: Any) -> None:
             "Nothing is learned of them, and any change in them counts in full. Drop them if they "
             "mean nothing."
         )
-        warn_of_constant(names[report["constant_columns"]], len(names), consequence, stacklevel=11)
+        warn_of_constant(names[report["constant_columns"]], len(names), consequence)
     if np.diag(model.code_covariance_).max() < SILENT**2 and error > 0.99 * baseline > 0:
-        warnings.warn(
+        warn(
             f"All {model.latent_dim_} units of the code are silent: every row gets the same "
             "code. Lower the penalty or learning_rate, or change the code's activation.",
             ConvergenceWarning,
-            stacklevel=10,
         )
     elif error >= baseline > 0:
-        warnings.warn(
+        warn(
             f"The network did not learn: its error {error:.3g} on {report['rows']} rows is not "
             f"below that of the column means, {baseline:.3g}. Scale the columns (StandardScaler), "
             "train longer (epochs), or change learning_rate.",
             ConvergenceWarning,
-            stacklevel=10,
         )
 
 
-def warn_of_constant(
-    constant: np.ndarray, n_columns: int, consequence: str, stacklevel: int
-) -> None:
+def warn_of_constant(constant: np.ndarray, n_columns: int, consequence: str) -> None:
     """Warn of columns that had one value in training, and say what follows."""
     if len(constant):
-        warnings.warn(
+        warn(
             f"Constant in training: {', '.join(map(repr, constant[:5]))}"
             f"{', ...' if len(constant) > 5 else ''} ({len(constant)} of {n_columns} columns). "
             f"{consequence}",
-            stacklevel=stacklevel,
         )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 from joblib import effective_n_jobs
 from threadpoolctl import ThreadpoolController
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @contextmanager
@@ -70,13 +71,18 @@ def _of_this_thread() -> tuple[Iterable[Any], Callable[[int], int]]:
     """What sets the numbers of threads that are this thread's own: OpenMP's libraries, and MKL."""
     torch: Any = sys.modules.get("torch")
     if torch is None:
-        return _libraries(False, "openmp"), lambda n: n
+        return _libraries("openmp"), lambda n: n
     torch.get_num_threads()  # a thread's first call sets them, and should not do so later
-    return _libraries(True, "openmp"), _mkl_of(torch.__file__)
+    return _libraries("openmp"), _mkl_of(torch.__file__)
 
 
-@cache
-def _libraries(_with_torch: bool, user_api: str) -> list[Any]:
+def _libraries(user_api: str) -> list[Any]:
+    return _loaded(user_api, len(sys.modules))
+
+
+@lru_cache(2)
+def _loaded(user_api: str, _n_modules: int) -> list[Any]:
+    """The libraries that are there now; looked for again when modules were imported."""
     return list(ThreadpoolController().select(user_api=user_api).lib_controllers)
 
 
@@ -89,7 +95,7 @@ def _mkl_of(torch: str) -> Callable[[int], int]:
     for name in ("libtorch_cpu.so", "torch_cpu.dll"):
         with suppress(OSError, AttributeError):
             library = ctypes.CDLL(str(Path(torch).parent / "lib" / name))
-            return library.MKL_Set_Num_Threads_Local  # type: ignore[no-any-return]
+            return library.MKL_Set_Num_Threads_Local
     return lambda n: n
 
 
@@ -102,7 +108,7 @@ class _Held:
     def __enter__(self) -> None:
         with self.lock:
             if self.n_within == 0:
-                libraries = _libraries("torch" in sys.modules, "blas")
+                libraries = _libraries("blas")
                 self.before = [(library, library.get_num_threads()) for library in libraries]
                 for library in libraries:
                     library.set_num_threads(1)
@@ -113,7 +119,8 @@ class _Held:
             self.n_within -= 1
             if self.n_within == 0:
                 for library, n_threads in self.before:
-                    library.set_num_threads(n_threads)
+                    if library.get_num_threads() == 1:  # else someone has set it meanwhile
+                        library.set_num_threads(n_threads)
 
 
 _numpys_blas = _Held()

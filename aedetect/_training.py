@@ -83,8 +83,7 @@ def make_step(
     """Return the function that moves ``flat.values`` against ``flat.gradient`` once.
 
     The optimizer's update at rate 1 goes into a buffer, which is added to the parameters, times
-    each model's own learning rate. The same arithmetic for any number of models keeps their weights
-    equal to the last bit.
+    each model's own learning rate: the same arithmetic for any number of models.
 
     Parameters
     ----------

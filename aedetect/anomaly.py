@@ -103,7 +103,7 @@ class AnomalyDetector(Detector):
             if names is not None:
                 consequence = "Another value in them counts as a rare one, however far it is."
                 constant = names[deviations(rows) == 0]
-                warn_of_constant(constant, len(names), consequence, stacklevel=6)
+                warn_of_constant(constant, len(names), consequence)
             seed = int(rng.integers(2**31))
             trims = [0.0, ASSUMED_TRIM] if self.trim == "auto" else [self.trim]
             self._views = [self._view(rows, trim, seed) for trim in trims]

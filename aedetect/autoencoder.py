@@ -271,7 +271,8 @@ class Autoencoder(LatentTools):
             )
         d = X.shape[1]
         if output == "identity":
-            frame = Frame.of(X, centre=getattr(self.network_, "bias", True))
+            names = getattr(self, "feature_names_in_", None)
+            frame = Frame.of(X, centre=getattr(self.network_, "bias", True), names=names)
         else:
             frame = Frame.identity(d)
         self.mean_, self.scale_, self.column_means_ = frame.mean, frame.scale, column_means(X)

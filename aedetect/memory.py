@@ -9,7 +9,7 @@ from torch.nn import init
 
 from ._params import Count, NotNegative, Positive
 from .autoencoder import Autoencoder, Generators
-from .networks import FLOAT32, Coder
+from .networks import FLOAT32, Coder, product
 
 
 class MemoryAutoencoder(Autoencoder):
@@ -62,15 +62,16 @@ class MemoryAutoencoder(Autoencoder):
 
     def _loss(self, net: Coder, x: Tensor, generators: Generators) -> Tensor:
         weights, items = self._weights(net, net.encode(x)), net.get_parameter("items")
-        return self._row_error(net.decode(weights @ items), x) + self.entropy * entropy(weights)
+        x_hat = net.decode(product(weights, items))
+        return self._row_error(x_hat, x) + self.entropy * entropy(weights)
 
     def _codes(self, net: Coder, x: Tensor) -> Tensor:
-        return self._weights(net, net.encode(x)) @ net.get_parameter("items")
+        return product(self._weights(net, net.encode(x)), net.get_parameter("items"))
 
     def _weights(self, net: Coder, z: Tensor) -> Tensor:
         """Share (K, n, n_items) that each item has in a code."""
         items = net.get_parameter("items")
-        cosine = unit_vectors(z) @ unit_vectors(items).mT
+        cosine = product(unit_vectors(z), unit_vectors(items).mT)
         logits = cosine / self.temperature
         weights = logits.detach().softmax(-1)
         least = weights.amax(-1, keepdim=True).clamp_max(1 / items.shape[-2])

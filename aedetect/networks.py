@@ -13,6 +13,8 @@ from ._params import Count, Params
 
 FLOAT32: Any = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are set to
 
+NARROW = 32  # columns
+
 ActivationName = Literal["relu", "silu", "elu", "tanh", "sigmoid", "identity"]
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -96,10 +98,28 @@ class TransposedAffine(nn.Module):
 
 def _affine(x: Tensor, weight: Tensor, offset: Tensor | None) -> Tensor:
     """Return x W + b for x (K, n, n_in)."""
-    if len(weight) == 1:  # faster than a batch of one, and rounds alike for any number of rows
-        product = x[0] @ weight[0] if offset is None else torch.addmm(offset[0], x[0], weight[0])
-        return product[None]
+    if torch.is_inference_mode_enabled():
+        return product(x, weight) if offset is None else product(x, weight) + offset
+    if len(weight) == 1:  # faster than a batch of one
+        wx = x[0] @ weight[0] if offset is None else torch.addmm(offset[0], x[0], weight[0])
+        return wx[None]
     return torch.bmm(x, weight) if offset is None else torch.baddbmm(offset, x, weight)
+
+
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """Return x W for x (K, n, n_in), where equal rows have equal products in scoring.
+
+    BLAS may round a row of a narrow product by its place among the others, of a wide one it won't.
+    """
+    if not torch.is_inference_mode_enabled():
+        return x @ weight
+    return (x @ widened(weight))[..., : weight.shape[-1]]
+
+
+def widened(weight: Tensor) -> Tensor:
+    """Fill a narrow matrix up to 16 or 32 columns, with zeros."""
+    width = weight.shape[-1]
+    return functional.pad(weight, (0, -width % 16)) if width < NARROW else weight
 
 
 class Coder(nn.Module):

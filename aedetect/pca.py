@@ -1,6 +1,5 @@
 """Principal component analysis as a detector: the linear baseline, in closed form."""
 
-import warnings
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from ._detector import Detector, default_latent_dim
 from ._linear import column_means, filled, principal_axes
 from ._params import Count, Range
+from ._warnings import warn
 
 
 class PCADetector(Detector):
@@ -19,8 +19,9 @@ class PCADetector(Detector):
     Parameters
     ----------
     latent_dim : int, float or "auto", default="auto"
-        Number of components; a float in (0, 1) keeps the fewest components that hold that share
-        of the variance; "auto" is the square root of the number of columns, rounded up.
+        Number of components; a float in (0, 1] keeps the fewest components that hold that share
+        of the variance, but never as many as there are columns, since they would rebuild every row
+        exactly; "auto" is the square root of the number of columns, rounded up.
     whiten : bool, default=False
         Whether `transform` divides each component by its standard deviation. Scores do not
         change.
@@ -75,10 +76,9 @@ class PCADetector(Detector):
         wanted = default_latent_dim(X.shape[1]) if self.latent_dim == "auto" else self.latent_dim
         if not isinstance(wanted, float):
             if wanted == X.shape[1]:
-                warnings.warn(
+                warn(
                     f"latent_dim={wanted} keeps all columns of X and rebuilds every row exactly. "
                     "Lower it.",
-                    stacklevel=6,
                 )
             if wanted > X.shape[1]:
                 raise ValueError(
@@ -87,7 +87,7 @@ class PCADetector(Detector):
             return principal_axes(X, int(wanted))
         mean, axes, variances = principal_axes(X)
         share = np.cumsum(variances) / max(variances.sum(), np.finfo(np.float64).tiny)
-        k = min(int(np.searchsorted(share, wanted)) + 1, len(axes))
+        k = min(int(np.searchsorted(share, wanted)) + 1, len(axes), X.shape[1] - 1)
         return mean, axes[:k], variances[:k]
 
     def _encode(self, X: np.ndarray) -> np.ndarray:

@@ -10,8 +10,6 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.preprocessing import StandardScaler
 
-torch.set_num_threads(1)
-
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
@@ -54,3 +52,11 @@ def tumours():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def dask_client():
+    from distributed import Client
+
+    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as it:
+        yield it

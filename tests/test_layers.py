@@ -16,6 +16,7 @@ LAYER = {
     "_files": 0,
     "_text": 0,
     "_threads": 0,
+    "_warnings": 0,
     "_training": 0,
     "_linear": 0,
     "_neighbours": 1,

@@ -114,8 +114,10 @@ def test_pca_advantage_is_zero_for_pca_and_positive_for_curves(rng):
     assert pca_advantage(PCADetector(latent_dim=1).fit(X), X) == pytest.approx(0, abs=1e-9)
     model = Autoencoder(latent_dim=1, epochs=200, random_state=0).fit(X[:400])
     assert pca_advantage(model, X[400:]) > 0.5
+    with pytest.warns(UserWarning, match="keeps all columns"):
+        everything = PCADetector(latent_dim=2).fit(X)
     with pytest.raises(ValueError, match="latent_dim_=2 is not below the 2 columns"):
-        pca_advantage(PCADetector(latent_dim=1.0).fit(X), X)
+        pca_advantage(everything, X)
     scaled = make_pipeline(StandardScaler(), PCADetector(latent_dim=1)).fit(X[:400])
     assert pca_advantage(scaled, X[400:]) < 0.01
 

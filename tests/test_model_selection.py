@@ -202,14 +202,6 @@ def test_halving_over_rows_is_scikit_learns(labelled, caplog):
     assert_same_search(stacked, plain, atol=0)
 
 
-@pytest.fixture(scope="module")
-def dask_client():
-    from distributed import Client
-
-    with Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None) as it:
-        yield it
-
-
 @pytest.mark.parametrize("backend", ["loky", "threading", "dask"])
 def test_jobs_and_small_stacks_change_nothing(backend, labelled, request):
     if backend == "dask":

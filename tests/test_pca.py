@@ -48,6 +48,16 @@ def test_more_columns_than_rows(rng):
     assert PCADetector(latent_dim=30).fit(X).latent_dim_ == 10
 
 
+@pytest.mark.parametrize("share", [0.9, 0.99999, 1.0])
+def test_a_share_leaves_something_to_be_wrong_in(share, rng):
+    X = rng.standard_normal((200, 1)) * [1, 1] + 0.3 * rng.standard_normal((200, 2))
+    X[0] = [4, -4]
+    detector = PCADetector(latent_dim=share).fit(X)
+    assert detector.latent_dim_ == 1
+    assert detector.predict(X)[0] == -1
+    np.testing.assert_allclose(detector.components_[0] ** 2, 0.5, atol=0.05)
+
+
 def test_too_many_components_are_refused(digits):
     with pytest.raises(ValueError, match="latent_dim=65 exceeds the 64 columns"):
         PCADetector(latent_dim=65).fit(digits)

@@ -15,7 +15,11 @@ def test_array_api_checks_are_on():
     assert os.environ["SCIPY_ARRAY_API"] == "1"
 
 
-@parametrize_with_checks(ESTIMATORS)
+GENERATED = parametrize_with_checks(ESTIMATORS)
+
+
+# A list, as pytest 9.1 deprecates the generator that scikit-learn 1.9.0 gives it.
+@pytest.mark.parametrize(GENERATED.args[0], list(GENERATED.args[1]), ids=GENERATED.kwargs["ids"])
 def test_scikit_learn_check(estimator, check):
     check(estimator)
 
