@@ -1,20 +1,21 @@
 """The command line: ``aedetect detect TABLE.csv`` and ``aedetect demo``."""
 
-import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-try:
-    import click
-except ModuleNotFoundError:  # pragma: no cover
-    sys.exit("The command line needs click: pip install 'aedetect[cli]'")
+import click
+
+from ._text import brief, visible
 
 if TYPE_CHECKING:
     import numpy as np
+
+SEED = click.IntRange(0, 2**32 - 1)  # what numpy takes
+FAILURES = (ValueError, TypeError, OSError, MemoryError, ImportError, RuntimeError)
+LONGEST = 500  # characters of a message
+MAX_BYTES = 2**30  # of text, which take about six times as much memory until their rows are scored
 
 
 class _Refusal(click.ClickException):
@@ -23,18 +24,33 @@ class _Refusal(click.ClickException):
     exit_code = 2
 
 
-@contextmanager
-def _in_one_line() -> Iterator[None]:
-    """Turn errors into one line on stderr and exit code 2, warnings into a line each."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        try:
-            yield
-        except (ValueError, TypeError, OSError, MemoryError, ImportError, RuntimeError) as error:
-            text = " ".join(str(error).split())
-            raise _Refusal(text or type(error).__name__) from error
-    for text in dict.fromkeys(str(warning.message) for warning in caught):
-        click.echo(f"Warning: {text}", err=True)
+class _Commands(click.Group):
+    """Commands whose failures are one line on stderr and exit code 2, warnings a line each."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            try:
+                result = super().invoke(ctx)
+            except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+                raise
+            except click.UsageError as error:
+                raise _Refusal(_in_one_line(error.format_message())) from error
+            except FAILURES as error:
+                raise _Refusal(_in_one_line(_said_by(error))) from error
+        for text in dict.fromkeys(_in_one_line(str(warning.message)) for warning in caught):
+            click.echo(f"Warning: {text}", err=True)
+        return result
+
+
+def _said_by(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
+
+
+def _in_one_line(text: str) -> str:
+    return brief(visible(" ".join(text.split())), LONGEST)
 
 
 class _Contamination(click.ParamType):
@@ -48,15 +64,16 @@ class _Contamination(click.ParamType):
         except ValueError:
             share = -1
         if not 0 <= share <= 0.5:
-            raise _Refusal(f"--contamination {value}: expected auto or a share from 0 to 0.5")
+            raise click.UsageError(
+                f"--contamination {value}: expected auto or a share from 0 to 0.5"
+            )
         return share
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="aedetect")
 def main() -> None:
     """Find the strange rows of a table with an autoencoder."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # small steps on several threads mostly wait
 
 
 @main.command()
@@ -86,8 +103,15 @@ def main() -> None:
 @click.option(
     "--delimiter", default=",", show_default=True, help="Between the fields of a text file."
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
+@click.option(
+    "--max-bytes",
+    type=click.IntRange(1),
+    default=MAX_BYTES,
+    show_default=True,
+    help="Refuse a table that is larger, once unpacked; it takes six times as much memory or more.",
+)
 def detect(
     table: Path,
     output: Path | None,
@@ -99,33 +123,41 @@ def detect(
     delimiter: str,
     seed: int,
     device: str,
+    max_bytes: int,
 ) -> None:
     """Score the rows of TABLE, a CSV or Parquet file of numbers.
 
     The strangest rows go to standard output with the three features that contribute most, a
-    summary to standard error. Rows are counted from 1, the row below the header.
+    summary to standard error. Rows are counted from 1, the row below the header. In the CSV, text
+    that a spreadsheet would take for a formula has an apostrophe in front.
     """
-    with _in_one_line():
-        _check_output(output, table)
-        if outlier is not None and label is None:
-            raise ValueError(f"--outlier {outlier}: name the column it stands in with --label")
-        from .tables import numeric_columns, read_table, write_csv
+    _check_output(output, table)
+    if outlier is not None and label is None:
+        raise ValueError(f"--outlier {brief(outlier)}: name the column it stands in with --label")
+    from .tables import numeric_columns, read_table, write_csv
 
-        frame = read_table(table, delimiter)
-        truth = None if label is None else _is_outlier(frame, label, outlier)
-        numbers = numeric_columns(frame, [*exclude, *([] if label is None else [label])])
+    frame = read_table(table, delimiter, max_bytes)
+    truth = None if label is None else _is_outlier(frame, label, outlier)
+    numbers = numeric_columns(frame, [*exclude, *([] if label is None else [label])])
 
-        from .explain import explain_rows
+    from .explain import explain_rows
 
-        detector = _detector(contamination=contamination, random_state=seed, device=device)
-        rows = explain_rows(detector.fit(numbers), numbers)
-        summary = _summary(table, detector, rows, output, truth)
-        if output is not None:
-            write_csv(rows, output)
-        if top:
-            strangest = rows.sort_values("score", kind="stable").head(top)
-            click.echo(strangest.to_string(index=False, float_format="{:.4g}".format))
-    click.echo(summary, err=True)
+    _check_device(device)
+    detector = _detector(contamination=contamination, random_state=seed, device=device)
+    rows = explain_rows(detector.fit(numbers), numbers)
+    summary = _summary(table, detector, rows, output, truth)
+    if output is not None:
+        write_csv(rows, output)
+    if top:
+        _show(rows.sort_values("score", kind="stable").head(top))
+    click.echo(visible(summary), err=True)
+
+
+def _show(rows: Any) -> None:
+    """Print rows; names of columns come from the table, and may hold anything."""
+    names = rows.select_dtypes(exclude="number").columns
+    shown = rows.assign(**{name: rows[name].map(lambda x: brief(visible(x))) for name in names})
+    click.echo(shown.to_string(index=False, float_format="{:.4g}".format))
 
 
 @main.command()
@@ -136,14 +168,13 @@ def detect(
     show_default=True,
     help="Folder for the CSV and PNG files; made if missing.",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 def demo(output_dir: Path, seed: int) -> None:
     """Run on two tables that come with scikit-learn: breast cancer and digits."""
-    with _in_one_line():
-        from .demo import run_demo
+    from .demo import run_demo
 
-        for line in run_demo(output_dir, seed, lambda **kwargs: _detector(device="cpu", **kwargs)):
-            click.echo(line)
+    for line in run_demo(output_dir, seed, lambda **kwargs: _detector(device="cpu", **kwargs)):
+        click.echo(visible(line))
 
 
 def _detector(**params: Any) -> Any:
@@ -190,25 +221,39 @@ def _check_output(output: Path | None, table: Path) -> None:
         raise ValueError(f"--output {output}: would replace the table itself")
 
 
+def _check_device(device: str) -> None:
+    """Refuse a device by a computation: torch has names of many that cannot compute here."""
+    import torch
+
+    try:
+        torch.ones(1, device=None if device == "auto" else device).sum().item()
+    except Exception as error:
+        raise ValueError(
+            f"--device {brief(device)}: torch cannot compute there; expected auto, cpu or an "
+            "accelerator of this machine, such as cuda"
+        ) from error
+
+
 def _is_outlier(frame: Any, label: str, outlier: str | None) -> "np.ndarray":
     """Which rows the label column calls outliers."""
     if label not in frame.columns:
-        raise ValueError(f"--label {label}: no such column")
+        raise ValueError(f"--label {brief(label)}: no such column")
     missing = frame[label].isna().to_numpy()
     if missing.any():
         raise ValueError(
-            f"column {label!r}, row {missing.argmax() + 1} is missing; every row needs a label"
+            f"column {brief(label)!r}, row {missing.argmax() + 1} is missing; every row needs a "
+            "label"
         )
-    values = frame[label].astype(str)
+    values = frame[label].astype(object).map(str)
     found = sorted(values.unique())
     if outlier is None and set(found) <= {"1", "-1", "1.0", "-1.0", "+1"}:
         return values.str.startswith("-").to_numpy()
     if outlier is None or outlier not in found:
-        shown = ", ".join(found[:8]) + (", ..." if len(found) > 8 else "")
-        given = "" if outlier is None else f" and not {outlier}"
+        shown = ", ".join(map(brief, found[:8])) + (", ..." if len(found) > 8 else "")
+        given = "" if outlier is None else f" and not {brief(outlier)}"
         raise ValueError(
-            f"column {label!r} holds {shown}{given}; say which value marks outliers with --outlier "
-            "VALUE"
+            f"column {brief(label)!r} holds {shown}{given}; say which value marks outliers with "
+            "--outlier VALUE"
         )
     return (values == outlier).to_numpy()
 

@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from ._files import whole_file
 from .anomaly import AnomalyDetector
 from .explain import explain_rows
 from .pca import PCADetector
@@ -69,7 +70,8 @@ def run_demo(folder: Path, seed: int, make_detector: Callable[..., Any]) -> Iter
         figure = Figure(figsize=(9, 3 if shape is None else 5), layout="constrained")
         FigureCanvasAgg(figure)
         _draw(figure, detector, test, rows, truth, shape)
-        figure.savefig(stem.with_suffix(".png"), dpi=120)
+        with whole_file(stem.with_suffix(".png")) as temporary:
+            figure.savefig(temporary, format="png", dpi=120)
         yield f"  wrote {stem}.csv and {stem}.png"
 
 

@@ -1,20 +1,23 @@
 """The command line, from a shell: what it writes, and the one line it says when it cannot."""
 
+import csv
 import gzip
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import roc_auc_score
 
 from aedetect.cli import main
-from aedetect.tables import write_csv
+from aedetect.tables import numeric_columns, write_csv
 
 AEDETECT = Path(sys.executable).with_name("aedetect")
 
@@ -32,7 +35,19 @@ def table(tmp_path):
 
 
 def run(*arguments):
-    return CliRunner().invoke(main, [str(a) for a in arguments])
+    return CliRunner().invoke(main, [str(a) for a in arguments], color=True)
+
+
+def refusal(*arguments):
+    """What a command says that refuses: one line of what can be shown, not too long a one."""
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    line = result.stderr.removesuffix("\n")
+    assert line.startswith("Error: ")
+    assert line.isprintable()
+    assert len(line) <= 520
+    return line
 
 
 def test_detect_names_the_row_and_its_features(table, tmp_path):
@@ -137,13 +152,16 @@ BROKEN = {
     "empty row": ("a,b\n1,2\n,\n3,5\n", "row 2 has no value"),
     "infinite value": ("a,b\n1,2\n2,inf\n3,5\n", "column 'b', row 2 holds 'inf'"),
     "constant columns": ("a,b\n1,2\n1,2\n1,2\n", "every column is constant"),
+    "duplicate names below an empty line": ("\na,a\n1,2\n4,5\n", "several columns named 'a'"),
     "duplicate names": ("a,b,a\n1,2,3\n4,5,6\n", "several columns named 'a'"),
     "wrong delimiter": ("a;b\n1;2\n2;3\n", "separated by semicolons; try --delimiter ';'"),
     "tabs": ("a\tb\n1\t2\n2\t3\n", "separated by tabs; try --delimiter '\\t'"),
+    "huge integer": (f"a,b\n1,2\n2,1{'0' * 400}\n3,5\n", "column 'b', row 2 holds '1000"),
+    "minute values": ("a,b\n1e-300,2\n2e-300,2\n3e-300,2\n", "every column is constant"),
     "huge value": ("a,b\n1,2\n2,1e200\n3,5\n", "column 'b', row 2 holds '1e+200'"),
     "more fields than names": ("a,b\n1,2,3\n2,3,4\n", "cannot be read as delimited text"),
     "ragged row": ("a,b\n1,2\n2,3,4\n", "cannot be read as delimited text"),
-    "not text": (b"\xff\xfe\x00\x01" * 99, "cannot be read as delimited text"),
+    "not text": (b"\xff\xfe\x00\x01" * 99, "cannot be read as delimited text: it is not UTF-8"),
 }
 
 
@@ -154,15 +172,16 @@ def test_broken_input_is_one_line_and_exit_code_2(kind, tmp_path):
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     before = sorted(tmp_path.iterdir())
-    result = subprocess.run(
-        [AEDETECT, "detect", path, "--output", tmp_path / "out.csv"], capture_output=True, text=True
-    )
-    assert result.returncode == 2
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith("Error: ")
-    assert message in result.stderr
+    assert message in refusal("detect", path, "--output", tmp_path / "out.csv")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_shell_sees_what_the_tests_here_see(table, tmp_path):
+    for arguments in (["detect", table, "--top", "2"], ["detect", tmp_path / "none.csv"]):
+        here = run(*arguments)
+        shell = subprocess.run([AEDETECT, *arguments], capture_output=True, text=True)
+        assert (shell.returncode, shell.stderr) == (here.exit_code, here.stderr)
+        assert shell.stdout == here.stdout
 
 
 @pytest.mark.parametrize(
@@ -174,8 +193,29 @@ def test_broken_input_is_one_line_and_exit_code_2(kind, tmp_path):
         (["--contamination", "0.7"], "expected auto or a share from 0 to 0.5"),
         (["--contamination", "few"], "expected auto or a share from 0 to 0.5"),
         (["--output", "nowhere/out.csv"], "its folder does not exist"),
-        (["--device", "tpu9"], "device"),
-        (["--device", "meta"], ""),
+        *(
+            (["--device", name], "torch cannot compute there; expected auto, cpu or an accel")
+            for name in (
+                "tpu9",
+                "meta",
+                "hpu",
+                "mkldnn",
+                "privateuseone",
+                "",
+                "x" * 9999,
+                "\x1b[31m",
+            )
+        ),
+        (["--seed", "1" + 30 * "0"], "not in the range 0<=x<=4294967295"),
+        (["--seed", "-1"], "not in the range 0<=x<=4294967295"),
+        (["--top", "many"], "not a valid integer"),
+        (["--tpo", "1"], "No such option"),
+        (["--exclude", "x" * 9999], "no column named 'xxx"),
+        (["--max-bytes", "9"], "in.csv holds more than 9 bytes"),
+        *(
+            (["--delimiter", mark], "expected one character")
+            for mark in ("é", ".", "\n", "\0", '"')
+        ),
         (["--output", "."], "something that is not a file"),
         (["--outlier", "x"], "name the column it stands in with --label"),
         (["--delimiter", ";;"], "expected one character"),
@@ -183,10 +223,7 @@ def test_broken_input_is_one_line_and_exit_code_2(kind, tmp_path):
 )
 def test_unusable_options_are_one_line(options, message, tmp_path):
     (tmp_path / "in.csv").write_text(ROWS)
-    result = run("detect", tmp_path / "in.csv", *options)
-    assert result.exit_code == 2
-    assert result.stderr.count("\n") == 1
-    assert message in result.stderr
+    assert message in refusal("detect", tmp_path / "in.csv", *options)
 
 
 def test_folders_and_broken_parquet_are_refused(tmp_path):
@@ -195,6 +232,129 @@ def test_folders_and_broken_parquet_are_refused(tmp_path):
     result = run("detect", tmp_path)
     assert result.exit_code == 2
     assert "is a folder" in result.stderr
+
+
+COLUMNS = {
+    "bool": (pa.bool_(), [True, False, None], None),
+    "integers with gaps": (pa.int64(), [1, None, 3], None),
+    "decimal": (pa.decimal128(9, 2), [1, 2, 5], None),
+    "written numbers": (pa.string(), ["1", "2.5", None], None),
+    "date": (pa.date32(), [1, 2, 3], "not numeric: 'c'"),
+    "time": (pa.timestamp("us"), [1, 2, 3], "not numeric: 'c'"),
+    "nested": (pa.list_(pa.int64()), [[1], [2], [3]], "not numeric: 'c'"),
+    "bytes": (pa.binary(), [b"\xff", b"\0", b""], "not numeric: 'c'"),
+    "category": (pa.dictionary(pa.int8(), pa.string()), ["x", "y", "x"], "not numeric: 'c'"),
+    "nothing": (pa.null(), [None] * 3, "column 'c' is empty"),
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_parquet_columns_are_numbers_or_refused_by_name(kind, tmp_path):
+    arrow, values, message = COLUMNS[kind]
+    columns = {"a": [1.0, 2, 4], "b": [1, 0, 5], "c": pa.array(values, arrow)}
+    pa.parquet.write_table(pa.table(columns), tmp_path / "in.parquet")
+    if message is None:
+        assert run("detect", tmp_path / "in.parquet").exit_code == 0
+    else:
+        assert message in refusal("detect", tmp_path / "in.parquet")
+        assert run("detect", tmp_path / "in.parquet", "--exclude", "c").exit_code == 0
+
+
+def test_a_hundred_thousand_columns_are_not_too_many(tmp_path):
+    names = [f"c{i}" for i in range(100_000)]
+    rows = "\n".join([",".join([*names, "c7"]), ",".join(["1"] * 100_001)])
+    (tmp_path / "in.csv").write_text(rows)
+    assert "several columns named 'c7'; rename" in refusal("detect", tmp_path / "in.csv")
+    frame = pd.DataFrame(np.arange(200_000.0).reshape(2, -1), columns=names)
+    numbers = numeric_columns(frame)
+    assert numbers.columns.equals(frame.columns)
+    assert (numbers.to_numpy() == frame.to_numpy()).all()
+
+
+def test_names_of_many_columns_do_not_make_a_long_message(tmp_path):
+    frame = pd.DataFrame([["x"] * 2000] * 3, columns=[f"c{i}" for i in range(2000)])
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    message = refusal("detect", tmp_path / "in.csv")
+    assert "'c7' and 1992 more; leave out with --exclude 'c0'" in message
+    assert message.endswith("--exclude 'c7' ...")
+
+
+PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+@pytest.mark.parametrize(
+    ("repeated", "message"),
+    [(b"x", "begins with a line of more than"), (b"1,2\n", "holds more than 99,999,999 bytes")],
+)
+def test_what_unpacks_without_end_is_refused_in_little_memory(repeated, message, tmp_path):
+    with gzip.open(tmp_path / "in.csv.gz", "wb", compresslevel=1) as file:
+        for _ in range(500):
+            file.write(repeated * (2**20 // len(repeated)))
+    command = [AEDETECT, "detect", tmp_path / "in.csv.gz", "--max-bytes", "99999999"]
+    child = [sys.executable, "-c", PEAK, *command]
+    result = subprocess.run(child, capture_output=True, text=True)
+    assert message in result.stderr
+    kilobytes = int(result.stdout) / (1024 if sys.platform == "darwin" else 1)
+    assert kilobytes < 350_000, "most of it Python's and pandas' own"
+
+
+def test_parquet_of_many_cells_is_refused(tmp_path):
+    pd.DataFrame(np.zeros((10_000, 3)), columns=list("abc")).to_parquet(tmp_path / "in.parquet")
+    message = refusal("detect", tmp_path / "in.parquet", "--max-bytes", 239_999)
+    assert "holds more than 239,999 bytes" in message
+    assert "constant" in refusal("detect", tmp_path / "in.parquet", "--max-bytes", 240_000)
+
+
+def test_parquet_without_pyarrow_names_what_to_install(tmp_path, monkeypatch):
+    (tmp_path / "in.parquet").write_bytes(b"PAR1")
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    message = refusal("detect", tmp_path / "in.parquet")
+    assert message.endswith("reading Parquet needs pip install 'aedetect[parquet]'")
+
+
+EVIL = ["\x1b[31ma", "b\nc", "\u202ed", "e\x07", "f" * 9999]
+
+
+def test_nothing_that_a_terminal_would_obey_is_shown(tmp_path):
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 5)), columns=EVIL)
+    path = tmp_path / "in\x1b[31m.csv"
+    frame.to_csv(path, index=False)
+    result = run("detect", path, "--output", tmp_path / "out\n.csv")
+    assert result.exit_code == 0, result.output
+    assert all(line.isprintable() for line in result.output.split("\n"))
+    assert len(result.stdout.split("\n")) == 12
+    assert max(map(len, result.stdout.split("\n"))) < 400
+    for name in (r"\x1b[31ma", r"b\nc", r"\u202ed", r"e\x07", "fff...fff"):
+        assert name in result.stdout
+    frame.astype(str).add("\x1b[31m").to_csv(path, index=False)
+    assert r"not numeric: '\x1b[31ma', 'b\nc'" in refusal("detect", path)
+    arguments = ["detect", path, *[x for name in EVIL[1:3] for x in ("--exclude", name)]]
+    assert r"column '\x1b[31ma' holds" in refusal(*arguments, "--label", EVIL[0])
+
+
+def test_a_spreadsheet_finds_no_formula(tmp_path):
+    names = ["=1+1", "+b", "-c", "@d", "\te", "\rf", "g=1"]
+    X = np.random.default_rng(0).normal(size=(40, 7))
+    table = pd.DataFrame(X, columns=names)
+    table.to_csv(tmp_path / "in.csv", index=False, lineterminator="\r\n")  # else \r is not quoted
+    assert run("detect", tmp_path / "in.csv", "--output", tmp_path / "out.csv").exit_code == 0
+    with open(tmp_path / "out.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    written = {row[f"feature_{i}"] for row in rows for i in (1, 2, 3)}
+    assert written == {"'=1+1", "'+b", "'-c", "'@d", "'\te", "'\nf", "g=1"}
+    assert all(float(row["score"]) < 0 for row in rows)
+    assert {float(row["observed_1"]) for row in rows} <= set(X.ravel())
+
+
+def test_the_process_is_left_as_it_was(table):
+    before = dict(os.environ), [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    assert run("detect", table).exit_code == 0
+    after = dict(os.environ), [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    assert after == before
 
 
 def test_the_table_itself_is_not_replaced(table):
@@ -256,9 +416,43 @@ def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
         raise OSError("no space left")
 
     monkeypatch.setattr(os, "replace", full_disk)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(OSError, match=r"out\.csv cannot be written: no space left"):
         write_csv(pd.DataFrame({"a": [1]}), tmp_path / "out.csv")
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("out.csv", "old")]
+
+
+INTERRUPTED = """
+import os, signal, sys
+import pandas as pd
+from aedetect.tables import write_csv
+
+class Cell:
+    def __str__(self):
+        for name in sys.argv[2:]:
+            os.kill(os.getpid(), getattr(signal, name))
+        return "written"
+
+if "SIGHUP" in sys.argv[2:3]:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+write_csv(pd.DataFrame({"a": [Cell()]}), sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize(
+    ("signals", "ended_by", "content"),
+    [
+        (["SIGTERM"], -signal.SIGTERM, "old"),
+        (["SIGTERM", "SIGHUP", "SIGINT"], -signal.SIGTERM, "old"),
+        (["SIGINT"], -signal.SIGINT, "old"),
+        (["SIGHUP"], 0, "a\nwritten\n"),
+    ],
+)
+def test_signals_while_writing_leave_nothing(signals, ended_by, content, tmp_path):
+    path = tmp_path / "out.csv"
+    path.write_text("old")
+    child = [sys.executable, "-c", INTERRUPTED, path, *signals]
+    assert subprocess.run(child, capture_output=True).returncode == ended_by
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("out.csv", content)]
 
 
 def test_demo_reaches_its_figure(tmp_path):

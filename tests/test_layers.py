@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import aedetect
 PACKAGE = Path(aedetect.__file__).parent
 LAYER = {
     "_params": 0,
+    "_files": 0,
+    "_text": 0,
     "_threads": 0,
     "_inputs": 0,
     "_warnings": 0,
@@ -19,7 +22,7 @@ LAYER = {
     "_linear": 0,
     "_neighbours": 1,
     "losses": 0,
-    "tables": 0,
+    "tables": 1,
     "plot": 0,
     "explain": 0,
     "networks": 1,
@@ -101,3 +104,21 @@ def test_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'Autodecoder'"):
         _ = aedetect.Autodecoder
     assert set(aedetect.__all__) <= set(dir(aedetect))
+
+
+def test_what_is_imported_is_what_is_installed():
+    project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    declared = [*project["dependencies"], *extras["parquet"], *extras["plot"]]
+    others = {"scipy", "aedetect", *sys.stdlib_module_names}  # scikit-learn brings scipy
+    used = {name for path in PACKAGE.glob("*.py") for name in top_level(path)} - others
+    names = {name.partition(">")[0].replace("scikit-learn", "sklearn") for name in declared}
+    assert used == names
+
+
+def top_level(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.partition(".")[0]

@@ -17,7 +17,7 @@ def lower_bounds():
     """What pyproject.toml asks of those who use the package, each at its oldest version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    required = project["dependencies"] + extras["cli"] + extras["plot"]
+    required = project["dependencies"] + extras["parquet"] + extras["plot"]
     return [requirement.replace(">=", "==") for requirement in required]
 
 

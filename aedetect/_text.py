@@ -1,0 +1,16 @@
+"""Text from elsewhere, made fit to be shown: names and cells may hold anything, at any length."""
+
+import sys
+
+
+def visible(text: str) -> str:
+    """Show as escapes what a terminal would obey or could not print, such as line breaks."""
+    encoding = sys.stdout.encoding or "utf-8"
+    escaped = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return escaped.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def brief(text: str, most: int = 40) -> str:
+    """Leave out the middle of what is longer than `most` characters."""
+    end = most // 3
+    return text if len(text) <= most else f"{text[: most - end - 3]}...{text[-end:]}"
