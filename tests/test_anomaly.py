@@ -55,6 +55,7 @@ def test_a_row_is_repaired_towards_normal_ones(fitted, tumours):
     )
 
 
+@pytest.mark.machines
 def test_same_row_same_score(fitted, tumours):
     _, test, _ = tumours
     scores = fitted.score_samples(test)

@@ -332,6 +332,7 @@ def test_scoring_monitor_sees_a_fit_without_steps(detector, tumours):
     assert row["roc_auc"] == get_scorer("roc_auc")(detector, test, truth)
 
 
+@pytest.mark.machines
 def test_no_score_depends_on_gaps_in_other_rows_or_on_threads(digits):
     model = Autoencoder(latent_dim=4, epochs=3, learning_rate=0.01, random_state=0)
     scores = model.fit(digits[:500]).score_samples(digits)

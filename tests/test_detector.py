@@ -90,6 +90,7 @@ def test_seeds_A3_labels_are_not_used(estimator, tumours, rng):
     np.testing.assert_array_equal(without.score_samples(test), with_labels.score_samples(test))
 
 
+@pytest.mark.machines
 @every_estimator
 @pytest.mark.parametrize("share", [0, 0.003, 0.1, 0.5])
 def test_contamination_is_the_share_of_training_rows_flagged(estimator, share, tumours):
@@ -99,6 +100,7 @@ def test_contamination_is_the_share_of_training_rows_flagged(estimator, share, t
     np.testing.assert_array_equal(detector.fit_predict(train), detector.predict(train))
 
 
+@pytest.mark.machines
 @every_estimator
 def test_a_score_does_not_depend_on_the_rows_beside_it(estimator, tumours, rng):
     train, test, _ = tumours
@@ -106,12 +108,14 @@ def test_a_score_does_not_depend_on_the_rows_beside_it(estimator, tumours, rng):
     X = np.resize(test, (2500, test.shape[1])) + 0.01 * rng.standard_normal((2500, test.shape[1]))
     scores = detector.score_samples(X)
     for size in (1, 7, 17, 1000):
-        pieces = [detector.score_samples(X[i : i + size]) for i in range(0, 1200, size)]
-        assert_same_scores(np.concatenate(pieces)[:1200], scores[:1200])
+        starts = range(0, min(50 * size, 1200), size)
+        pieces = np.concatenate([detector.score_samples(X[i : i + size]) for i in starts])
+        assert_same_scores(pieces, scores[: len(pieces)])
     order = rng.permutation(len(X))
     assert_same_scores(detector.score_samples(X[order]), scores[order])
 
 
+@pytest.mark.machines
 @every_estimator
 @pytest.mark.parametrize("d", [100, 257, 784])
 def test_nor_where_rows_are_wide(estimator, d, rng):
@@ -140,6 +144,7 @@ def test_same_seed_same_weights_serially_in_threads_and_in_processes(estimator, 
             np.testing.assert_array_equal(scores, expected)
 
 
+@pytest.mark.machines
 @pytest.mark.parametrize(
     "model", [Autoencoder(epochs=2), KernelAutoencoder(), AnomalyDetector()], ids=name_of
 )
@@ -231,6 +236,7 @@ def test_unit_and_origin_of_the_data_do_not_matter(estimator, shift, scale, tumo
     assert changed == pytest.approx(plain, abs=0.01)
 
 
+@pytest.mark.machines
 def test_threads_do_not_change_scores(tumours):
     train, test, _ = tumours
     detector = Autoencoder(epochs=5, random_state=0).fit(train)
@@ -255,6 +261,7 @@ def test_nothing_is_printed():
     assert result.stdout == result.stderr == ""
 
 
+@pytest.mark.machines
 @every_estimator
 def test_rows_too_large_to_compute_with_are_outliers(estimator, tumours):
     train, test, _ = tumours

@@ -28,6 +28,7 @@ def assert_same_weights(model, other, atol=1e-5):
         np.testing.assert_allclose(weight, other.weights_[name], rtol=0, atol=atol)
 
 
+@pytest.mark.machines
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=name_of)
 def test_members_equal_models_alone(objective, digits):
     template = clone(objective).set_params(latent_dim=4, epochs=20, batch_size=64)

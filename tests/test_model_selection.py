@@ -83,6 +83,7 @@ def assert_same_search(stacked, plain, atol=1e-4):
         assert stacked.best_index_ == plain.best_index_
 
 
+@pytest.mark.machines
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=name_of)
 def test_search_equals_scikit_learns(objective, labelled):
     X, y = labelled

@@ -38,6 +38,7 @@ def impossible(objective, network):
     return isinstance(objective, VariationalAutoencoder) and isinstance(network, Tied)
 
 
+@pytest.mark.machines
 @every_network
 @every_objective
 def test_every_pair_fits_scores_and_survives(objective, network, digits):
@@ -61,6 +62,7 @@ def test_every_pair_fits_scores_and_survives(objective, network, digits):
     np.testing.assert_array_equal(again.score_samples(digits), scores)
 
 
+@pytest.mark.machines
 @every_network
 @every_objective
 def test_stacked_models_equal_models_alone(objective, network, digits):

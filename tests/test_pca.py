@@ -5,6 +5,8 @@ from sklearn.decomposition import PCA
 from aedetect import PCADetector
 from aedetect._linear import principal_axes
 
+pytestmark = pytest.mark.machines
+
 
 @pytest.mark.filterwarnings("ignore:latent_dim=64 keeps all columns")
 @pytest.mark.parametrize("whiten", [True, False])

@@ -50,6 +50,7 @@ def never(_net):
     return False
 
 
+@pytest.mark.machines
 @pytest.mark.parametrize("network", networks(64), ids=name_of)
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=name_of)
 @pytest.mark.parametrize("gaps", [False, True])
@@ -75,6 +76,7 @@ def test_replayed_fits_equal_autograd(objective, network, gaps, digits, monkeypa
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-4)
 
 
+@pytest.mark.machines
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=name_of)
 def test_replayed_ensembles_equal_autograd(objective, digits, monkeypatch):
     members = clone(objective).set_params(network=Dense(hidden=(8,), activation="silu"), **CALLS)
