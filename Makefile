@@ -3,12 +3,13 @@
 #   make test    every test
 # Both work in a virtual environment of their own, .venv.
 PYTHON ?= python3
+PYTHONS ?= python3.11 python3.13
 BIN := .venv/bin
-# One thread a process: a small step on two threads waits longer for the other thread than it computes.
-export OMP_NUM_THREADS ?= 1
-export SCIPY_ARRAY_API = 1
+TEST := $(BIN)/python -m pytest -n 2
+# Where there is no AVX-512, its kernels cannot run.
+SKYLAKEX := $(shell grep -qs avx512 /proc/cpuinfo && echo OPENBLAS_CORETYPE=SkylakeX)
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-machines test-versions lint clean
 
 .venv/made: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -19,7 +20,19 @@ demo: .venv/made
 	$(BIN)/aedetect demo
 
 test: .venv/made
-	$(BIN)/python -m pytest -n 2
+	$(TEST)
+
+# The tests that depend on rounding, as on other processors.
+test-machines: .venv/made
+	@for machine in '' 'MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Haswell' $(SKYLAKEX) \
+	    OPENBLAS_CORETYPE=Nehalem ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2; do \
+	    echo "Environment: $${machine:-plain}"; \
+	    env $$machine $(TEST) -m machines || { echo "Failed in environment: $${machine:-plain}"; exit 1; }; \
+	done
+
+# The oldest and the newest versions that pyproject.toml allows, on each of these Pythons that is here.
+test-versions:
+	$(PYTHON) tests/versions.py $(PYTHONS)
 
 lint: .venv/made
 	$(BIN)/ruff check .

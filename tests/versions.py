@@ -5,32 +5,59 @@ python tests/versions.py python3.11 python3.13
 
 import json
 import subprocess
+import sys
 import tempfile
 import tomllib
 from pathlib import Path
+from shutil import which
 
 ROOT = Path(__file__).parents[1]
 SHOWN = ("torch", "numpy", "pandas", "scikit-learn")
+TOOLS = {"test", "benchmark", "dev"}  # extras of those who work on the package
 
 
 def lower_bounds():
-    """What pyproject.toml asks of those who use the package, each at its oldest version."""
+    """What pyproject.toml asks of users, each at the oldest version."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    required = project["dependencies"] + extras["parquet"] + extras["plot"]
+    required = sum((extras[name] for name in extras.keys() - TOOLS), project["dependencies"])
     return [requirement.replace(">=", "==") for requirement in required]
 
 
+def runs(interpreter):
+    return which(interpreter) and not subprocess.run([interpreter, "-V"]).returncode
+
+
 def tried(interpreter, pins):
-    """Versions that were installed, and whether the tests pass with them."""
+    """Versions that were installed, and what came of the tests."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([interpreter, "-m", "venv", folder], check=True)
         python = f"{folder}/bin/python"
         pip = [python, "-m", "pip", "--disable-pip-version-check"]
-        subprocess.run(
-            [*pip, "install", "--quiet", "--editable", ".[test]", *pins], cwd=ROOT, check=True
-        )
+        install = [*pip, "install", "--quiet", "--editable", ".[test]", *pins]
+        if subprocess.run(install, cwd=ROOT).returncode:
+            return ["-"] * len(SHOWN), "not installed"
         listed = subprocess.run([*pip, "list", "--format=json"], capture_output=True, check=True)
         versions = {package["name"]: package["version"] for package in json.loads(listed.stdout)}
-        tests = subprocess.run([python, "-m", "pytest", "-n", "2"], cwd=ROOT)
-        return [versions[name] for name in SHOWN], tests.returncode == 0
+        failed = subprocess.run([python, "-m", "pytest", "-n", "2", "--quiet"], cwd=ROOT).returncode
+        return [versions[name] for name in SHOWN], "failed" if failed else "passed"
+
+
+def main(interpreters):
+    """Try the oldest versions on the first interpreter, the newest on all; print a table."""
+    trials = [(interpreters[0], "oldest", lower_bounds())]
+    trials += [(interpreter, "newest", []) for interpreter in interpreters]
+    table = [("python", "", *SHOWN, "tests")]
+    for interpreter, age, pins in trials:
+        if runs(interpreter):
+            versions, outcome = tried(interpreter, pins)
+            table.append((interpreter, age, *versions, outcome))
+        else:
+            table.append((interpreter, age, *["-"] * len(SHOWN), "not here"))
+    for row in table:
+        print("".join(f"{cell:14}" for cell in row))
+    return any(row[-1] in ("failed", "not installed") for row in table)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
