@@ -23,7 +23,7 @@ def readable(X: Any) -> Any:
     if issparse(X):
         X = X.toarray()
     elif np.ma.isMaskedArray(X):
-        X = X.astype(np.float64).filled(np.nan)
+        X = np.ma.filled(X.astype(np.float64), np.nan)
     elif _is_torchs(X, "Tensor"):
         X = X.detach().cpu()
         X = X.float() if str(X.dtype) == "torch.bfloat16" else X
