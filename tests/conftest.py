@@ -37,7 +37,7 @@ def global_random_state_untouched(request):
 
 @pytest.fixture
 def one_thread_a_kernel():
-    """For tests that call kernels themselves: of so small ones, threads only wait for each other."""
+    """For tests that call kernels themselves, so small that threads wait for each other."""
     with one_thread():
         yield
 
