@@ -1,6 +1,5 @@
 """A user's promise that a network does the same at every step, and what is said if it does not."""
 
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -9,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
+
+from ._warnings import warn
 
 MANY = 10_000  # values; more are not looked at
 
@@ -41,11 +42,10 @@ class Promise:
 
     def broken(self, reason: str) -> None:
         """Tell the user."""
-        warnings.warn(
+        warn(
             f"{type(self.network).__name__} has replayable = True, but {reason}. Training goes on "
             "by automatic differentiation, which is slower. Set replayable = False; or let the "
             "network draw from torch alone, and keep what changes in buffers, changed in place.",
-            stacklevel=2,
         )
 
 

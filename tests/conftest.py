@@ -10,6 +10,8 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.preprocessing import StandardScaler
 
+from aedetect._threads import one_thread
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
@@ -31,6 +33,13 @@ def global_random_state_untouched(request):
     yield
     assert (np.random.get_state()[1] == before[0]).all()
     assert torch.equal(torch.get_rng_state(), before[1])
+
+
+@pytest.fixture
+def one_thread_a_kernel():
+    """For tests that call kernels themselves, so small that threads wait for each other."""
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,6 @@ from aedetect import (
     Tied,
     VariationalAutoencoder,
 )
-from aedetect._threads import one_thread
 from aedetect._training import Flat, autograd, make_step, minimise, seeded
 
 pytestmark = [  # too few epochs
@@ -64,6 +63,7 @@ def test_every_pair_fits_scores_and_survives(objective, network, digits):
 
 
 @pytest.mark.machines
+@pytest.mark.usefixtures("one_thread_a_kernel")
 @every_network
 @every_objective
 def test_stacked_models_equal_models_alone(objective, network, digits):
@@ -73,7 +73,6 @@ def test_stacked_models_equal_models_alone(objective, network, digits):
     template.set_params(learning_rate=0.05, random_state=0).fit(digits[:100])
     X = torch.from_numpy(template._frame.enter(digits[:60]))
 
-    @one_thread()
     def train(seeds):
         generators = [seeded(seed) for seed in seeds]
         net = template._build(64, 2, generators)

@@ -21,6 +21,8 @@ from aedetect._training import (
 from aedetect.losses import LOSSES
 from aedetect.networks import ACTIVATIONS
 
+pytestmark = pytest.mark.usefixtures("one_thread_a_kernel")
+
 
 def build(network, seeds, d=7, latent_dim=3):
     net = network.build(d, latent_dim, [seeded(seed) for seed in seeds])
