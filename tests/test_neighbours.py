@@ -7,6 +7,8 @@ from scipy.spatial.distance import cdist
 from aedetect import KernelAutoencoder
 from aedetect._neighbours import Neighbours
 
+pytestmark = pytest.mark.machines
+
 
 def tight_clusters(rng, d):
     """Rows 1e-3 around centres that are 1e5 apart."""
