@@ -96,8 +96,9 @@ def test_seeds_A3_labels_are_not_used(estimator, tumours, rng):
 def test_contamination_is_the_share_of_training_rows_flagged(estimator, share, tumours):
     train, _, _ = tumours
     detector = seeded_clone(estimator, contamination=share)
-    assert (detector.fit_predict(train) == -1).sum() == round(share * len(train))
-    np.testing.assert_array_equal(detector.fit_predict(train), detector.predict(train))
+    labels = detector.fit_predict(train)
+    assert (labels == -1).sum() == round(share * len(train))
+    np.testing.assert_array_equal(detector.predict(train), labels)
 
 
 @pytest.mark.machines
@@ -146,7 +147,9 @@ def test_same_seed_same_weights_serially_in_threads_and_in_processes(estimator, 
 
 @pytest.mark.machines
 @pytest.mark.parametrize(
-    "model", [Autoencoder(epochs=2), KernelAutoencoder(), AnomalyDetector()], ids=name_of
+    "model",
+    [Autoencoder(epochs=2), KernelAutoencoder(), AnomalyDetector(trim=0.0, n_estimators=1)],
+    ids=name_of,
 )
 def test_threads_score_the_same(model, rng):
     X = rng.standard_normal((2 * CHUNK + 77, 4))
