@@ -96,7 +96,7 @@ class Chain:
 
     def __init__(self, affines: Sequence[Affine]) -> None:
         self.affines, self.k = affines, len(affines[0].weight)
-        self.matmul = torch.mm if self.k == 1 else torch.bmm  # equal to the last bit
+        self.matmul = torch.mm if self.k == 1 else torch.bmm  # equal up to rounding
 
     def forward(self, batch: _Batch) -> Tensor:
         for layer in batch.layers:
