@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ._backprop import Forward, serves
 from ._detector import default_latent_dim
-from ._frame import Frame
+from ._frame import FAR, Frame
 from ._latent import LatentTools
 from ._linear import column_means
 from ._params import Count, NotNegative, Positive, Range, is_ours
@@ -271,8 +271,7 @@ class Autoencoder(LatentTools):
             )
         d = X.shape[1]
         if output == "identity":
-            names = getattr(self, "feature_names_in_", None)
-            frame = Frame.of(X, centre=getattr(self.network_, "bias", True), names=names)
+            frame = Frame.of(X, centre=getattr(self.network_, "bias", True))
         else:
             frame = Frame.identity(d)
         self.mean_, self.scale_, self.column_means_ = frame.mean, frame.scale, column_means(X)
@@ -391,7 +390,8 @@ class Autoencoder(LatentTools):
         return self._apply(lambda x: self._codes(self._net, x), self._frame.enter(X))
 
     def _decode(self, Z: np.ndarray) -> np.ndarray:
-        return self._frame.leave(self._apply(self._net.decode, Z.astype(np.float32)))
+        z = Z.clip(-FAR, FAR).astype(np.float32, copy=False)
+        return self._frame.leave(self._apply(self._net.decode, z))
 
     def _feature_errors(self, X: np.ndarray) -> np.ndarray:
         return self._of_rebuilt(X, self._criterion.error) * self._unit
