@@ -12,6 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from ._params import Params, Range
+from ._rows import warn_of_rows
 from ._threads import in_threads
 
 Contamination = Literal["auto"] | Annotated[float, Range(0, 0.5)]
@@ -195,6 +196,11 @@ class Detector(
         return False
 
     @property
+    def _units_matter(self) -> bool:
+        """Whether a column counts for more if its values are larger."""
+        return True
+
+    @property
     @abstractmethod
     def _n_features_out(self) -> int:
         """Number of columns that `transform` returns."""
@@ -220,15 +226,26 @@ class Detector(
         ValueError, TypeError
             If a parameter or the data are unusable; the message names which. The estimator is
             then left as it was before the call.
+
+        Warns
+        -----
+        UserWarning
+            If all columns are constant; if there are 5 rows or fewer; if the ranges of columns
+            differ by more than a factor of 1,000, where that decides what counts.
         """
         with _all_or_nothing(self):
             return self._fit_with_callbacks(X, y)
 
     @with_callbacks
     def _fit_with_callbacks(self, X: Any, y: Any) -> Self:
-        X = self._prepared(X)
-        self._fit(X, y)
-        self._set_threshold(X)
+        prepared = self._prepared(X)
+        warn_of_rows(
+            prepared,
+            getattr(self, "feature_names_in_", None),
+            units_matter=self._units_matter and getattr(X, "ndim", 2) <= 2,
+        )
+        self._fit(prepared, y)
+        self._set_threshold(prepared)
         return self
 
     def _prepared(self, X: Any) -> np.ndarray:
@@ -294,7 +311,8 @@ class Detector(
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        Z = check_array(Z, dtype=[np.float64, np.float32], order="C", input_name="Z")
+        with np.errstate(over="ignore", invalid="ignore"):  # it adds up all values
+            Z = check_array(Z, dtype=[np.float64, np.float32], order="C", input_name="Z")
         if Z.shape[1] != self._n_features_out:
             raise ValueError(
                 f"Z has {Z.shape[1]} columns; codes of this {type(self).__name__} have "

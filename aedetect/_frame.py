@@ -12,6 +12,7 @@ from ._linear import ROUNDING, column_means
 
 FAR = 1e15  # in the network's frame: farther than any training row, and not too far for float32
 
+
 @dataclass(frozen=True)
 class Frame:
     """``(x - mean) / scale``, with one scale for all columns.

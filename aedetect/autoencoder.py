@@ -262,7 +262,7 @@ class Autoencoder(LatentTools):
         self.__dict__.pop("weights_", None)  # of an earlier fit
         self._shape = {name: repr(getattr(self, name)) for name in self._shaping}
         self.network_, self.loss_ = clone(as_network(self.network)), self.loss
-        output = getattr(self.network_, "output_activation", "identity")
+        output = _output_of(self.network_)
         if self.loss == "binary_cross_entropy" and output != "sigmoid":
             raise ValueError(
                 f"loss='binary_cross_entropy' needs outputs in (0, 1), which "
@@ -277,6 +277,12 @@ class Autoencoder(LatentTools):
         self.mean_, self.scale_, self.column_means_ = frame.mean, frame.scale, column_means(X)
         self.latent_dim_ = default_latent_dim(d) if self.latent_dim == "auto" else self.latent_dim
         self.__dict__.update(loss_curve_=[], validation_loss_curve_=[])
+
+    @property
+    def _units_matter(self) -> bool:
+        """Not of images and series, nor where outputs have a range of their own."""
+        network = as_network(self.network)
+        return not hasattr(network, "shape") and _output_of(network) == "identity"
 
     @property
     def _goes_on(self) -> bool:
@@ -484,3 +490,7 @@ class Autoencoder(LatentTools):
     @property
     def _n_features_out(self) -> int:
         return self.latent_dim_
+
+
+def _output_of(network: Network) -> str:
+    return getattr(network, "output_activation", "identity")

@@ -136,7 +136,7 @@ class Case:
     def rounding(self, row) -> float:
         """How large an error is that may be nothing but rounding."""
         with np.errstate(over="ignore"):
-            return 1e-10 * float(np.nanmax(np.square(row.astype(float)), initial=1e-300))
+            return 1e-10 * float(np.nanmax(np.square(np.asarray(row, float)), initial=1e-300))
 
     def check_codes(self) -> None:
         width = len(self.estimator.get_feature_names_out())
@@ -215,14 +215,17 @@ def some_network(rng: random.Random, d: int):
         aedetect.Dense: {},
         aedetect.Tied: {},
         aedetect.Conv1d: {"shape": rng.choice([(1, d), (2, d // 2 or 1)])},
-        aedetect.Conv2d: {"shape": rng.choice([(1, d // 2 or 1, 2), (1, 1, d), (2, 2, d // 4 or 1)])},
+        aedetect.Conv2d: {
+            "shape": rng.choice([(1, d // 2 or 1, 2), (1, 1, d), (2, 2, d // 4 or 1)])
+        },
     }
     kind = rng.choice(list(kinds))
     hints = typing.get_type_hints(kind, include_extras=True)
     options = {
         name: some_value(rng, name, hints[name], d)
         for name in hints
-        if name in ("hidden", "channels", "activation", "code_activation", "output_activation", "bias")
+        if name
+        in ("hidden", "channels", "activation", "code_activation", "output_activation", "bias")
         and rng.random() < 0.5
     }
     return kind(**options, **kinds[kind])
@@ -291,7 +294,9 @@ def in_another_layout(rng: random.Random, X: np.ndarray):
 def as_images(rng: random.Random, X: np.ndarray):
     n, d = X.shape
     shapes = [(n, d // 2, 2), (n, 1, d), (n, d, 1), (n, 1, d // 2, 2), (n, d // 4, 2, 2)]
-    return X.reshape(rng.choice([shape for shape in shapes if np.prod(shape) == X.size] or [(n, d)]))
+    return X.reshape(
+        rng.choice([shape for shape in shapes if np.prod(shape) == X.size] or [(n, d)])
+    )
 
 
 def as_frame(rng: random.Random, X: np.ndarray):
@@ -326,7 +331,14 @@ def as_something_else(rng: random.Random, X: np.ndarray):
     return rng.choice(kinds)(X)
 
 
-CONTAINERS = [*[plain] * 5, in_another_dtype, in_another_layout, as_images, as_frame, as_something_else]
+CONTAINERS = [
+    *[plain] * 5,
+    in_another_dtype,
+    in_another_layout,
+    as_images,
+    as_frame,
+    as_something_else,
+]
 
 
 def as_rows(X, d: int) -> np.ndarray:

@@ -17,6 +17,7 @@ LAYER = {
     "_training": 0,
     "_linear": 0,
     "_neighbours": 1,
+    "_rows": 0.5,
     "losses": 0,
     "tables": 0,
     "plot": 0,
