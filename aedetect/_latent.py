@@ -74,7 +74,11 @@ class LatentTools(Detector):
         check_is_fitted(self)
         rng = np.random.default_rng(seeded(random_state).initial_seed())
         codes = rng.multivariate_normal(
-            self.code_mean_, self.code_covariance_, n_samples, method="eigh"
+            self.code_mean_,
+            self.code_covariance_,
+            n_samples,
+            method="eigh",
+            check_valid="ignore",  # it is, but for rounding
         )
         return self.inverse_transform(codes)
 

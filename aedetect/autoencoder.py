@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ._backprop import Forward, serves
 from ._detector import default_latent_dim
-from ._frame import Frame
+from ._frame import FAR, Frame
 from ._latent import LatentTools
 from ._linear import column_means
 from ._params import Count, NotNegative, Params, Positive, Range, is_ours
@@ -263,7 +263,7 @@ class Autoencoder(LatentTools):
         self.__dict__.pop("weights_", None)  # of an earlier fit
         self._shape = {name: repr(getattr(self, name)) for name in self._shaping}
         self.network_, self.loss_ = clone(as_network(self.network)), self.loss
-        output = getattr(self.network_, "output_activation", "identity")
+        output = _output_of(self.network_)
         if self.loss == "binary_cross_entropy" and output != "sigmoid":
             raise ValueError(
                 f"loss='binary_cross_entropy' needs outputs in (0, 1), which "
@@ -272,13 +272,18 @@ class Autoencoder(LatentTools):
             )
         d = X.shape[1]
         if output == "identity":
-            names = getattr(self, "feature_names_in_", None)
-            frame = Frame.of(X, centre=getattr(self.network_, "bias", True), names=names)
+            frame = Frame.of(X, centre=getattr(self.network_, "bias", True))
         else:
             frame = Frame.identity(d)
         self.mean_, self.scale_, self.column_means_ = frame.mean, frame.scale, column_means(X)
         self.latent_dim_ = default_latent_dim(d) if self.latent_dim == "auto" else self.latent_dim
         self.__dict__.update(loss_curve_=[], validation_loss_curve_=[])
+
+    @property
+    def _units_matter(self) -> bool:
+        """Not of images and series, nor where outputs have a range of their own."""
+        network = as_network(self.network)
+        return not hasattr(network, "shape") and _output_of(network) == "identity"
 
     @property
     def _goes_on(self) -> bool:
@@ -393,7 +398,8 @@ class Autoencoder(LatentTools):
         return self._apply(lambda x: self._codes(self._net, x), self._frame.enter(X))
 
     def _decode(self, Z: np.ndarray) -> np.ndarray:
-        return self._frame.leave(self._apply(self._net.decode, Z.astype(np.float32)))
+        z = Z.clip(-FAR, FAR).astype(np.float32, copy=False)
+        return self._frame.leave(self._apply(self._net.decode, z))
 
     def _feature_errors(self, X: np.ndarray) -> np.ndarray:
         return self._of_rebuilt(X, self._criterion.error) * self._unit
@@ -490,3 +496,7 @@ class Autoencoder(LatentTools):
     @property
     def _n_features_out(self) -> int:
         return self.latent_dim_
+
+
+def _output_of(network: Network) -> str:
+    return getattr(network, "output_activation", "identity")

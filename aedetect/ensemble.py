@@ -187,6 +187,10 @@ class AutoencoderEnsemble(Detector):
         return combined
 
     @property
+    def _units_matter(self) -> bool:
+        return any(template._units_matter for template in self._templates)
+
+    @property
     def _logarithmic(self) -> bool:
         return self.aggregation == "log_mean"
 
