@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._linear import column_means, deviations, filled
+from ._linear import ROUNDING, column_means, deviations, filled
 from ._warnings import warn
 
 FEW = 5  # rows
@@ -29,7 +29,12 @@ def warn_of_rows(X: np.ndarray, names: np.ndarray | None, *, units_matter: bool)
 
 
 def _warn_of_units(columns: np.ndarray, ranges: np.ndarray, names: np.ndarray | None) -> None:
-    """Compare ranges: of values in one unit, as pixels are, some may be rare, but none is small."""
+    """Compare ranges: of values in one unit, as pixels are, some may be rare, but none is small.
+
+    A range that is mere rounding, as of principal components beyond the rank, says nothing.
+    """
+    real = ranges > ROUNDING * ranges.max()
+    columns, ranges = columns[real], ranges[real]
     if ranges.max() <= UNLIKE * ranges.min():
         return
     wide, narrow = (
