@@ -1,6 +1,6 @@
 """Time of one epoch of training against other libraries, on equal networks.
 
-``python benchmarks/fit_speed.py`` (needs ``pip install 'aedetect[benchmark]'``), with no variable
+``python benchmarks/fit_speed.py`` (needs ``pip install '.[benchmark]'``), with no variable
 set: ours limits its threads by itself, and the others run within the same limit, because threads
 that wait for each other at every small product would only cost them time. Same widths, batch size,
 Adam and squared error for all; the data are standard normal. Every library takes a turn in each of
@@ -266,6 +266,8 @@ def family(rounds: int, epochs: int) -> None:
             "a network of one's own": Autoencoder(**{**net, "network": Foreign()}).fit,
             "the same in a plain loop": lambda X, batch=batch: sliced_tensors(X, batch, 64, epochs),
         }
+        for fit in fits.values():
+            fit(X[: 2 * batch])  # first calls load and build things
         spent: dict[str, list[float]] = {name: [] for name in fits}
         for _ in range(rounds):
             for name, fit in fits.items():

@@ -1,7 +1,7 @@
 """Time of a grid search that trains its candidates together, against searches one by one.
 
 24 candidates (width of the code x hidden widths x learning rate), 5 folds, 20 epochs.
-``python benchmarks/grid_speed.py`` (needs ``pip install 'aedetect[benchmark]'``), with no variable
+``python benchmarks/grid_speed.py`` (needs ``pip install '.[benchmark]'``), with no variable
 set: ours limits its threads by itself, and the others run within the same limit. Both searches over
 our estimator are run in full, in turn; PyOD's AutoEncoder (equal widths, no batch normalisation, no
 dropout) and an estimator with a plain loop of torch.nn, autograd and torch.optim.Adam(fused=True)

@@ -1,6 +1,6 @@
 """Time and memory of scoring rows, against other detectors and the bare network in onnxruntime.
 
-``python benchmarks/score_speed.py`` (needs ``pip install 'aedetect[benchmark]'``), with no variable
+``python benchmarks/score_speed.py`` (needs ``pip install '.[benchmark]'``), with no variable
 set: ours limits its threads by itself, and the others run in one thread. Networks have equal
 widths; PyOD is as it comes.
 PyOD and the isolation forest score a tenth of the million rows, and their time is multiplied. All
