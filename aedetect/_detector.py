@@ -1,7 +1,7 @@
 """What every detector shares: validation, chunked scoring, the threshold and its sign."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -234,6 +234,11 @@ class Detector(
     def _scorable(self, X: Any, *, reset: bool = False) -> np.ndarray:
         """Return validated rows whose error can be told."""
         return self._validate(X, reset=reset)
+
+    @property
+    def _column_names(self) -> Sequence[Any]:
+        """What columns are called in errors: by their numbers where they have no names."""
+        return getattr(self, "feature_names_in_", range(self.n_features_in_))
 
     def _set_threshold(self, X: np.ndarray) -> None:
         self.offset_ = self._threshold(X)

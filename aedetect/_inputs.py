@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,14 +39,15 @@ def _refuse(X: Any) -> None:
             f"Complex data not supported: X is of {X.dtype}. Pass real and imaginary parts as "
             "columns, np.hstack([X.real, X.imag])."
         )
-    for name, dtype in zip(getattr(X, "columns", ()), getattr(X, "dtypes", ()), strict=False):
-        if _is_time(dtype):
-            raise ValueError(f"Column {name!r} of X holds times ({dtype}). {TIMES}")
+    if hasattr(X, "columns"):
+        for name, dtype in zip(X.columns, getattr(X, "dtypes", ()), strict=False):
+            if _is_time(dtype):
+                raise ValueError(f"Column {name!r} of X holds times ({dtype}). {TIMES}")
     if _is_time(getattr(X, "dtype", None)):
         raise ValueError(f"X holds times ({X.dtype}). {TIMES}")
     if X is None or isinstance(X, str | bytes | os.PathLike):
         advice = "a table, such as pandas.read_csv makes of a file"
-    elif isinstance(X, Mapping):
+    elif isinstance(X, Mapping) or getattr(getattr(X, "dtype", None), "names", None):  # records
         advice = "a table, such as pandas.DataFrame(X)"
     elif isinstance(X, Iterator):
         advice = "all rows at once, np.array(list(X))"
@@ -54,11 +55,14 @@ def _refuse(X: Any) -> None:
         advice = "all rows at once, torch.stack([x for x, *_ in dataset])"
     elif hasattr(X, "collect") and not hasattr(X, "__array__"):
         advice = "the rows that X.collect() reads"
+    elif not (isinstance(X, Sequence) or any(hasattr(X, name) for name in ARRAYS)):
+        advice = "rows of numbers: an array, a table, a list of rows or a sparse matrix"
     else:
         return
     raise TypeError(f"X is a {kind}; expected {advice}.")
 
 
+ARRAYS = ("__array__", "__array_interface__", "__dataframe__", "__arrow_c_stream__", "shape")
 TIMES = (
     "Leave times out, or turn them into numbers that come back: the hour, the weekday, the seconds "
     "since the row before."
@@ -112,6 +116,18 @@ def _refuse_duplicates(X: Any) -> None:
         raise ValueError(
             f"X has several columns named {', '.join(map(repr, repeated[:5]))}{more}; rename them."
         )
+
+
+def refuse_out_of_range(X: np.ndarray, loss: str, names: Sequence[Any]) -> None:
+    """Raise for values that a loss has no error for."""
+    if loss != "binary_cross_entropy" or not ((X < 0) | (X > 1)).any():
+        return
+    lowest, highest = np.fmin.reduce(X), np.fmax.reduce(X)
+    column = int(((lowest < 0) | (highest > 1)).argmax())
+    raise ValueError(
+        f"loss={loss!r} takes values from 0 to 1; column {names[column]!r} of X runs from "
+        f"{lowest[column]:g} to {highest[column]:g}. Put a MinMaxScaler(clip=True) in front."
+    )
 
 
 def _is_numeric(values: Any) -> bool:

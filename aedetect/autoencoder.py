@@ -13,6 +13,7 @@ from torch import Tensor
 from ._backprop import Forward, serves
 from ._detector import default_latent_dim
 from ._frame import FAR, Frame
+from ._inputs import refuse_out_of_range
 from ._latent import LatentTools
 from ._linear import column_means
 from ._params import Count, NotNegative, Params, Positive, Range, is_ours
@@ -466,14 +467,7 @@ class Autoencoder(LatentTools):
 
     def _scorable(self, X: Any, *, reset: bool = False) -> np.ndarray:
         X = super()._scorable(X, reset=reset)
-        loss = self.loss if reset else self.loss_
-        if loss == "binary_cross_entropy" and ((X < 0) | (X > 1)).any():
-            column = np.argmax(((X < 0) | (X > 1)).any(axis=0))
-            raise ValueError(
-                f"loss='binary_cross_entropy' takes values from 0 to 1; column {column} of X runs "
-                f"from {np.nanmin(X[:, column]):g} to {np.nanmax(X[:, column]):g}. Put a "
-                "MinMaxScaler(clip=True) in front."
-            )
+        refuse_out_of_range(X, self.loss if reset else self.loss_, self._column_names)
         return X
 
     def _batch_size(self, n: int) -> int:

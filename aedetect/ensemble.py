@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import clone
 
 from ._detector import Detector
+from ._inputs import refuse_out_of_range
 from ._linear import column_means
 from ._params import STACK_BYTES, Count, Range
 from ._stack import fit_all
@@ -129,6 +130,13 @@ class AutoencoderEnsemble(Detector):
 
     def _from_rows(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return self.estimators_[0]._from_rows(rows, shape)
+
+    def _scorable(self, X: Any, *, reset: bool = False) -> np.ndarray:
+        X = super()._scorable(X, reset=reset)
+        losses = [t.loss for t in self._templates] if reset else [m.loss_ for m in self.estimators_]
+        for loss in dict.fromkeys(map(str, losses)):
+            refuse_out_of_range(X, loss, self._column_names)
+        return X
 
     def _some_columns(self, d: int, rng: np.random.Generator) -> np.ndarray:
         wanted = self.max_features

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from aedetect import (
     Autoencoder,
+    AutoencoderEnsemble,
     Conv1d,
     Conv2d,
     DenoisingAutoencoder,
@@ -58,6 +59,10 @@ REFUSED = {
     "a loader": (DataLoader(TensorDataset(torch.tensor(A))), "X is a DataLoader; expected all"),
     "a data set": (TensorDataset(torch.tensor(A)), "X is a TensorDataset; expected all rows"),
     "a path": ("table.csv", "X is a str; expected a table, such as pandas.read_csv"),
+    "a single column": (TABLE["a"], "(Expected|Pass a DataFrame|container)"),
+    "a set": ({1, 2}, "X is a set; expected rows of numbers"),
+    "a function": (len, "X is a builtin_function_or_method; expected rows of numbers"),
+    "records": (TABLE.to_records(), r"X is a recarray; expected a table, such as pandas.DataFrame"),
     "nothing": (None, "X is a NoneType; expected a table"),
     "a dictionary": ({"a": [1, 2]}, r"X is a dict; expected a table, such as pandas.DataFrame\(X"),
     "a query": (LazyFrame(), r"X is a LazyFrame; expected the rows that X.collect\(\) reads"),
@@ -182,6 +187,21 @@ def test_the_range_of_a_loss_concerns_only_what_is_scored():
     for method in (model.fit, model.score_samples, model.score_features, model.predict):
         with pytest.raises(ValueError, match="takes values from 0 to 1"):
             method(noisy)
+
+
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_what_has_no_error_is_not_taken_for_normal(ensemble):
+    X = pd.DataFrame(np.random.default_rng(0).random((40, 3)), columns=["a", "b", "c"])
+    network = Dense(hidden=(4,), output_activation="sigmoid")
+    model = Autoencoder(network=network, loss="binary_cross_entropy", epochs=2, random_state=0)
+    if ensemble:
+        model = AutoencoderEnsemble(estimator=(Autoencoder(epochs=2), model), n_estimators=2)
+    model.fit(X)
+    far = X.assign(b=50.0)
+    assert np.isfinite(model.transform(far)).all()
+    for method in (model.fit, model.predict, model.score_samples, model.score_features):
+        with pytest.raises(ValueError, match="column 'b' of X runs from 50 to 50"):
+            method(far)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")

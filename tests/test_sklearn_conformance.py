@@ -7,6 +7,8 @@ from estimators import ESTIMATORS, name_of
 from sklearn.utils import estimator_checks as checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from aedetect import RobustCore
+
 # Those checks learn from noise, of which a code rightly tells nothing, and from a few rows.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The posterior has collapsed",
@@ -20,7 +22,7 @@ def test_array_api_checks_are_on():
     assert os.environ["SCIPY_ARRAY_API"] == "1"
 
 
-GENERATED = parametrize_with_checks(ESTIMATORS)
+GENERATED = parametrize_with_checks([*ESTIMATORS, RobustCore()])
 
 
 # A list, as pytest 9.1 deprecates the generator that scikit-learn 1.9.0 gives it.
