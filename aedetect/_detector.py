@@ -299,7 +299,9 @@ class Detector(
         """
         check_is_fitted(self)
         with np.errstate(over="ignore", invalid="ignore"):  # it adds up all values
-            Z = check_array(Z, dtype=[np.float64, np.float32], order="C", input_name="Z")
+            Z = check_array(
+                readable(Z, "Z"), dtype=[np.float64, np.float32], order="C", input_name="Z"
+            )
         if Z.shape[1] != self._n_features_out:
             raise ValueError(
                 f"Z has {Z.shape[1]} columns; codes of this {type(self).__name__} have "

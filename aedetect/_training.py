@@ -20,6 +20,8 @@ def seeded(random_state: int | np.random.RandomState | None) -> torch.Generator:
     elif isinstance(random_state, np.random.RandomState):
         generator.manual_seed(int(random_state.randint(2**31 - 1)))
     else:
+        if not -(2**63) <= random_state < 2**64:
+            raise ValueError(f"random_state={random_state}; expected an integer of 64 bits.")
         generator.manual_seed(int(random_state))
     return generator
 

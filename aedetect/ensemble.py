@@ -1,7 +1,7 @@
 """Ensemble: K autoencoders trained as one stack, whose errors are combined."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from sklearn.base import clone
@@ -131,10 +131,16 @@ class AutoencoderEnsemble(Detector):
     def _from_rows(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return self.estimators_[0]._from_rows(rows, shape)
 
+    def _check_params(self) -> Self:
+        super()._check_params()
+        for template in self._templates:
+            template._check_params()
+        return self
+
     def _scorable(self, X: Any, *, reset: bool = False) -> np.ndarray:
         X = super()._scorable(X, reset=reset)
         losses = [t.loss for t in self._templates] if reset else [m.loss_ for m in self.estimators_]
-        for loss in dict.fromkeys(map(str, losses)):
+        for loss in dict.fromkeys(losses):
             refuse_out_of_range(X, loss, self._column_names)
         return X
 

@@ -341,6 +341,7 @@ def as_rows(X, d: int) -> np.ndarray:
         X = X.toarray()
     if isinstance(X, pd.DataFrame):
         X = X.astype(float)
+    X = X.filled(np.nan) if np.ma.isMaskedArray(X) else X
     return np.asarray(X, dtype=np.float64).reshape(-1, d)
 
 

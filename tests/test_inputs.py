@@ -1,5 +1,7 @@
 """What may come in as rows, and the sentence for whoever gives something else."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -85,6 +87,7 @@ ACCEPTED = {
     "sparse matrix": csr_matrix(A),
     "coordinates": coo_array(A),
     "tensor": torch.tensor(A),
+    "sparse tensor": torch.tensor(A).to_sparse(),
     "tensor of a graph": torch.tensor(A, requires_grad=True),
     "lists": A.tolist(),
     "table": TABLE,
@@ -231,6 +234,57 @@ def test_an_encoder_compiles_without_a_break(digits):
     compiled = torch.compile(model.encoder_module(), fullgraph=True, backend="eager")
     rows = torch.from_numpy(digits[:7].astype(np.float32))
     torch.testing.assert_close(compiled(rows), model.encoder_module()(rows))
+
+
+PLAIN, SPREAD = Autoencoder(epochs=1), VariationalAutoencoder(epochs=1)
+CUBE = A.reshape(50, 2, 2)
+ARGUMENTS = {
+    "no sample": (PLAIN, lambda m: m.sample(0), "n_samples=0; expected an integer at least 1"),
+    "half a sample": (PLAIN, lambda m: m.sample(2.5), "n_samples=2.5; expected an integer"),
+    "less than none": (SPREAD, lambda m: m.sample(-1), "n_samples=-1; expected an integer"),
+    "no path": (PLAIN, lambda m: m.interpolate(A[0], A[1], n=0), "n=0; expected an integer"),
+    "steps back": (PLAIN, lambda m: m.complete(A, n_steps=-1), "n_steps=-1; .* at least 0"),
+    "no draws": (SPREAD, lambda m: m.log_likelihood(A, n_draws=0), "n_draws=0; expected an"),
+    "a file": (PLAIN, lambda m: m.inverse_transform("codes.csv"), "Z is a str; expected a table"),
+    "a long seed": (
+        PLAIN,
+        lambda m: m.sample(1, random_state=2**70),
+        "random_state=.* of 64 bits",
+    ),
+    "a member's network": (
+        PLAIN,
+        lambda m: AutoencoderEnsemble(estimator=m.set_params(network=3)).fit(A),
+        "network=3; expected Network or a tuple",
+    ),
+    "no sides": (
+        PLAIN,
+        lambda m: m.set_params(network=Conv2d(shape=())).fit(CUBE),
+        r"Conv2d\(shape=\(\)\); expected channels and 2 side",
+    ),
+}
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_arguments_are_refused_by_name(argument):
+    model, call, message = ARGUMENTS[argument]
+    fitted = clone(model).fit(A)
+    with pytest.raises((TypeError, ValueError), match=message):
+        call(fitted)
+
+
+def test_a_core_needs_no_ridge_where_columns_are_copies():
+    core = RobustCore(trim=0.2, ridge=1e-300).fit(np.c_[A, A]).core_
+    assert core.sum() == 40
+
+
+def test_a_network_that_overflows_says_so_in_finite_numbers():
+    model = VariationalAutoencoder(score_method="elbo", epochs=1, random_state=0).fit(A)
+    model.weights_ = {name: 1e14 * weight for name, weight in model.weights_.items()}
+    overflowing = pickle.loads(pickle.dumps(model))
+    overflowing._describe_codes(A)  # without a warning of numpy's
+    assert not np.isfinite(overflowing.code_mean_).all()
+    assert np.isfinite(overflowing.log_likelihood(A, random_state=0)).all()
+    assert np.isfinite(overflowing.score_samples(A)).all()
 
 
 def test_rows_of_a_kernel_may_be_sparse():
