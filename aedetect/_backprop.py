@@ -99,7 +99,7 @@ class Chain:
 
     def __init__(self, affines: Sequence[Affine], *, for_scoring: bool = False) -> None:
         self.affines, self.k = affines, len(affines[0].weight)
-        self.matmul = torch.mm if self.k == 1 else torch.bmm
+        self.matmul = torch.mm if self.k == 1 else torch.bmm  # equal up to rounding
         self.weights = [affine.weight.detach() for affine in affines]
         if for_scoring:
             self.weights = [widened(weight) for weight in self.weights]

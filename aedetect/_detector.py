@@ -1,7 +1,7 @@
 """What every detector shares: validation, chunked scoring, the threshold and its sign."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from ._inputs import readable, validated
 from ._params import Params, Range
+from ._rows import warn_of_rows
 from ._threads import in_threads
 
 Contamination = Literal["auto"] | Annotated[float, Range(0, 0.5)]
@@ -20,6 +21,9 @@ Contamination = Literal["auto"] | Annotated[float, Range(0, 0.5)]
 CHUNK = 4096  # rows scored at a time,
 CHUNK_VALUES = 2**17  # fewer of them where rows are wide: a chunk should stay in the cache
 MULTIPLE = 32  # a chunk is padded to a multiple of this many rows, see `in_chunks`
+
+LARGEST = 1e100  # in size; squares of larger values overflow
+WORST = 1e300  # the largest error: that of a row without a value; means of many stay finite
 
 
 def chunks(X: np.ndarray, size: int | None = None) -> list[np.ndarray]:
@@ -101,6 +105,19 @@ def _between(ordered: np.ndarray, k: int) -> float:
     return float(middle if middle > below else above)
 
 
+def _bounded(X: np.ndarray) -> np.ndarray:
+    """Put the largest number that can be computed with in place of larger ones."""
+    return X.clip(-LARGEST, LARGEST) if X.dtype == np.float64 else X
+
+
+def _in_dtype(results: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Convert float64, and what is too large for float32 to its largest number."""
+    limits = np.finfo(dtype)
+    if results.dtype != dtype:
+        results = results.clip(float(limits.min), float(limits.max))
+    return results.astype(dtype, copy=False)
+
+
 @contextmanager
 def _all_or_nothing(estimator: object) -> Iterator[None]:
     """Undo every change of the estimator's attributes if the block fails."""
@@ -157,6 +174,11 @@ class Detector(
         return False
 
     @property
+    def _units_matter(self) -> bool:
+        """Whether a column counts for more if its values are larger."""
+        return True
+
+    @property
     @abstractmethod
     def _n_features_out(self) -> int:
         """Number of columns that `transform` returns."""
@@ -168,8 +190,8 @@ class Detector(
         ----------
         X : array-like of shape (n_samples, n_features)
             Training rows, at least two. NaN stands for a missing value: the column mean goes into
-            the network instead, and errors are taken over observed values only. Sparse matrices
-            are made dense.
+            the network instead, and errors are taken over observed values only. Each row and each
+            column needs an observed value. Sparse matrices are made dense.
         y : ignored
             Nothing is learned from it; callbacks that score get it.
 
@@ -182,15 +204,26 @@ class Detector(
         ValueError, TypeError
             If a parameter or the data are unusable; the message names which. The estimator is
             then left as it was before the call.
+
+        Warns
+        -----
+        UserWarning
+            If all columns are constant; if there are 5 rows or fewer; if the ranges of columns
+            differ by more than a factor of 1,000, where that decides what counts.
         """
         with _all_or_nothing(self):
             return self._fit_with_callbacks(X, y)
 
     @with_callbacks
     def _fit_with_callbacks(self, X: Any, y: Any) -> Self:
-        X = self._prepared(X)
-        self._fit(X, y)
-        self._set_threshold(X)
+        prepared = self._prepared(X)
+        warn_of_rows(
+            prepared,
+            getattr(self, "feature_names_in_", None),
+            units_matter=self._units_matter and getattr(X, "ndim", 2) <= 2,
+        )
+        self._fit(prepared, y)
+        self._set_threshold(prepared)
         return self
 
     def _prepared(self, X: Any) -> np.ndarray:
@@ -202,14 +235,20 @@ class Detector(
         """Return validated rows whose error can be told."""
         return self._validate(X, reset=reset)
 
+    @property
+    def _column_names(self) -> Sequence[Any]:
+        """What columns are called in errors: by their numbers where they have no names."""
+        return getattr(self, "feature_names_in_", range(self.n_features_in_))
+
     def _set_threshold(self, X: np.ndarray) -> None:
         self.offset_ = self._threshold(X)
 
     def _threshold(self, X: np.ndarray) -> float:
         scores = self._training_scores(X)
-        if not np.isfinite(scores).all():
+        lost = int(np.count_nonzero(scores <= -WORST))
+        if lost:
             raise ValueError(
-                f"{(~np.isfinite(scores)).sum()} training rows have no finite score; X holds "
+                f"{lost} training rows have no finite score; X holds "
                 f"values up to {np.nanmax(np.abs(X)):.3g}, scale it (StandardScaler)."
             )
         return find_threshold(scores, self.contamination, logarithmic=self._logarithmic)
@@ -241,10 +280,10 @@ class Detector(
         Returns
         -------
         ndarray of shape (n_samples, latent_dim_), or what `set_output` asks for
-            In the dtype of `X`.
+            In the dtype of `X`. A row without a value has the code of the column means.
         """
         X = self._validate(X)
-        return self._in_chunks(self._encode, X).astype(X.dtype, copy=False)
+        return _in_dtype(self._in_chunks(self._encode, X), X.dtype)
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Rows rebuilt from codes.
@@ -259,13 +298,16 @@ class Detector(
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        Z = check_array(Z, dtype=[np.float64, np.float32], order="C", input_name="Z")
+        with np.errstate(over="ignore", invalid="ignore"):  # it adds up all values
+            Z = check_array(
+                readable(Z, "Z"), dtype=[np.float64, np.float32], order="C", input_name="Z"
+            )
         if Z.shape[1] != self._n_features_out:
             raise ValueError(
                 f"Z has {Z.shape[1]} columns; codes of this {type(self).__name__} have "
                 f"{self._n_features_out}."
             )
-        return self._in_chunks(self._decode, Z).astype(Z.dtype, copy=False)
+        return _in_dtype(self._in_chunks(self._decode, _bounded(Z)), Z.dtype)
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Rows as the detector rebuilds them: encoded and decoded.
@@ -278,10 +320,10 @@ class Detector(
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            In the dtype of `X`.
+            In the dtype of `X`. A row without a value is rebuilt as the column means are.
         """
         rows = self._validate(X)
-        rebuilt = self._in_chunks(self._reconstruct, rows).astype(rows.dtype, copy=False)
+        rebuilt = _in_dtype(self._in_chunks(self._reconstruct, rows), rows.dtype)
         return self._in_layout_of(X, rebuilt)
 
     def score_features(self, X: Any) -> np.ndarray:
@@ -299,7 +341,7 @@ class Detector(
             scores by a likelihood.
         """
         errors = self._in_chunks(self._feature_errors, self._scorable(X))
-        return self._in_layout_of(X, errors)
+        return self._in_layout_of(X, np.minimum(errors, WORST))
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Score of each row: minus the mean error over its observed columns. High means normal.
@@ -312,6 +354,7 @@ class Detector(
         Returns
         -------
         ndarray of shape (n_samples,), float64
+            Finite. A row without a value (all NaN) has the lowest score there is, -1e300.
         """
         return self._score(self._scorable(X))
 
@@ -364,13 +407,15 @@ class Detector(
 
     def _score(self, X: np.ndarray) -> np.ndarray:
         errors = self._in_chunks(self._row_errors, X)
-        errors[np.isnan(errors)] = np.inf  # a row too large to be computed with is not normal
-        return -errors
+        maybe_empty = np.flatnonzero(np.isnan(X[:, 0]))
+        errors[maybe_empty[np.isnan(X[maybe_empty]).all(axis=1)]] = WORST
+        return -np.fmin(errors, WORST)  # also where an error is NaN, as infinity less infinity is
 
     def _in_chunks(self, function: Callable[[np.ndarray], np.ndarray], X: np.ndarray) -> np.ndarray:
-        """Apply `function` to blocks of rows."""
+        """Apply `function` to blocks of rows, of which some may be too large to compute with."""
+        quietly = np.errstate(over="ignore", invalid="ignore", divide="ignore")
         try:
-            return in_chunks(function, X, self._block_size)
+            return in_chunks(quietly(function), X, self._block_size)
         finally:
             self._release()
 
@@ -390,10 +435,9 @@ class Detector(
         if not reset:
             check_is_fitted(self)
         array = X if not reset and self._is_ready(X) else self._checked(X, reset)
-        with np.errstate(over="ignore", invalid="ignore"):
-            finite = np.isfinite(array.sum())  # a sum is quick, and may overflow
-        if not finite and not np.isfinite(array).all():
+        if not -LARGEST <= float(array.min()) <= float(array.max()) <= LARGEST:  # or some are NaN
             self._refuse_unusable(array, reset)
+            array = _bounded(array)
         return array
 
     def _is_ready(self, X: Any) -> bool:
@@ -434,26 +478,37 @@ class Detector(
         return self._from_rows(rows, X.shape) if getattr(X, "ndim", 2) > 2 else rows
 
     def _refuse_unusable(self, X: np.ndarray, reset: bool) -> None:
-        """Raise for infinite values, and for rows or columns of which nothing was observed."""
+        """Raise for infinite values; at fit also for huge ones, and empty rows or columns."""
         missing, infinite = np.isnan(X), np.isinf(X)
-        names = getattr(self, "feature_names_in_", None)
         if infinite.any():
             row, column = np.argwhere(infinite)[0]
-            where = f"column {column}" if names is None else f"column {names[column]!r}"
             raise ValueError(
-                f"Input X contains infinity (inf) in {where}, row {row}; "
+                f"Input X contains infinity (inf) in column {self._name_of(column)}, row {row}; "
                 f"{infinite.any(1).sum()} of {len(X)} rows have such values. Replace them; NaN "
                 "stands for a missing value."
             )
+        if not reset:
+            return
         if missing.all(axis=1).any():
             raise ValueError(
                 f"Row {missing.all(axis=1).argmax()} of X has no observed value (all NaN); "
                 f"{missing.all(axis=1).sum()} of {len(X)} rows are so. Drop them."
             )
-        if reset and missing.all(axis=0).any():
-            column = missing.all(axis=0).argmax()
-            where = column if names is None else repr(names[column])
-            raise ValueError(f"Column {where} of X has no observed value (all NaN). Drop it.")
+        if missing.all(axis=0).any():
+            column = self._name_of(missing.all(axis=0).argmax())
+            raise ValueError(f"Column {column} of X has no observed value (all NaN). Drop it.")
+        largest = np.fmax.reduce(np.abs(X)).astype(np.float64)
+        if largest.max() > LARGEST:
+            raise ValueError(
+                f"Column {self._name_of(largest.argmax())} of X holds values up to "
+                f"{largest.max():.3g} in size, whose squares are too large to compute with. Put "
+                "NaN where they stand for missing values; or divide the column by a constant, or "
+                "take its logarithm."
+            )
+
+    def _name_of(self, column: int) -> str:
+        names = getattr(self, "feature_names_in_", None)
+        return str(column) if names is None else repr(names[column])
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -1,6 +1,5 @@
 """The map between the data's units and the network's: centre, and divide by one scale."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,6 +9,8 @@ from torch import Tensor
 
 from ._detector import chunks, in_chunks
 from ._linear import ROUNDING, column_means
+
+FAR = 1e15  # in the network's frame: farther than any training row, and not too far for float32
 
 
 @dataclass(frozen=True)
@@ -34,30 +35,35 @@ class Frame:
         return cls(np.zeros(n_features), 1.0)
 
     @classmethod
-    def of(cls, X: np.ndarray, *, centre: bool, names: Sequence[str] | None = None) -> Self:
+    def of(cls, X: np.ndarray, *, centre: bool) -> Self:
         """Column means, if wanted, and the overall standard deviation; of observed values."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean = column_means(X) if centre else np.zeros(X.shape[1])
-            squares = sum(np.nansum(_squares(block - mean, mean)) for block in chunks(X))
-        if not np.isfinite(squares):
-            _refuse_overflow(X, names)
+        mean = column_means(X) if centre else np.zeros(X.shape[1])
+        squares = sum(np.nansum(_squares(block - mean, mean)) for block in chunks(X))
         observed = sum(np.count_nonzero(~np.isnan(block)) for block in chunks(X))
         return cls(mean, float(np.sqrt(squares / observed)) or 1.0)
 
     def enter(self, X: np.ndarray) -> np.ndarray:
-        """Rows in the network's frame, float32."""
+        """Rows in the network's frame, float32; what lies far outside is brought nearer."""
+        if not self._suits_float32:
+            X = X.astype(np.float64, copy=False)
         with np.errstate(over="ignore"):
             centred = X - self.mean.astype(X.dtype, copy=False)
             centred *= X.dtype.type(1 / self.scale)
-            return centred.astype(np.float32, copy=False)
+        return np.clip(centred, -FAR, FAR, out=centred).astype(np.float32, copy=False)
 
     def enter_into(self, x: Tensor, X: np.ndarray) -> None:
         """Write what `enter` returns into the tensor `x`, quicker."""
-        if X.dtype == np.float32 and X.flags.writeable:  # torch warns of those that are not
+        readable = X.dtype == np.float32 and X.flags.writeable  # torch warns of those that are not
+        if readable and self._suits_float32:
             torch.sub(torch.from_numpy(X), torch.from_numpy(self.mean.astype(np.float32)), out=x)
-            x.mul_(1 / self.scale)
+            x.mul_(1 / self.scale).clamp_(-FAR, FAR)
         else:
             x.copy_(torch.from_numpy(self.enter(X)))
+
+    @property
+    def _suits_float32(self) -> bool:
+        """Whether mean and scale are numbers that float32 can tell from 0 and infinity."""
+        return 1e-30 < self.scale < 1e30 and np.abs(self.mean).max() < 1e30
 
     def leave(self, X: np.ndarray) -> np.ndarray:
         """Rows in the data's units, float64."""
@@ -72,13 +78,3 @@ def _squares(centred: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Squared distances from the mean; 0 where they may be rounding, of a constant column."""
     centred[np.abs(centred) <= ROUNDING * np.abs(mean)] = 0
     return np.square(centred, out=centred)
-
-
-def _refuse_overflow(X: np.ndarray, names: Sequence[str] | None) -> None:
-    largest = np.fmax.reduce(np.abs(X))
-    column = int(largest.argmax())
-    raise ValueError(
-        f"Column {column if names is None else repr(names[column])} of X holds values up to "
-        f"{largest[column]:.3g} in size, whose squares are too large for float64. Divide it by a "
-        "constant, or take its logarithm."
-    )

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
 
-def readable(X: Any) -> Any:
+def readable(X: Any, name: str = "X") -> Any:
     """Return what scikit-learn can read as rows: `X` itself, or the same values in another form.
 
     Sparse matrices become dense, masked values NaN; tensors leave their graph and their device.
@@ -26,39 +26,44 @@ def readable(X: Any) -> Any:
         X = np.ma.filled(X.astype(np.float64), np.nan)
     elif _is_torchs(X, "Tensor"):
         X = X.detach().cpu()
+        X = X if str(X.layout) == "torch.strided" else X.to_dense()
         X = X.float() if str(X.dtype) == "torch.bfloat16" else X
-    _refuse(X)
+    _refuse(X, name)
     return X
 
 
-def _refuse(X: Any) -> None:
+def _refuse(X: Any, name: str) -> None:
     """Raise for what holds no rows of real numbers."""
     kind = type(X).__name__
     if "complex" in str(getattr(X, "dtype", "")):
         raise ValueError(
-            f"Complex data not supported: X is of {X.dtype}. Pass real and imaginary parts as "
-            "columns, np.hstack([X.real, X.imag])."
+            f"Complex data not supported: {name} is of {X.dtype}. Pass real and imaginary parts as "
+            f"columns, np.hstack([{name}.real, {name}.imag])."
         )
-    for name, dtype in zip(getattr(X, "columns", ()), getattr(X, "dtypes", ()), strict=False):
-        if _is_time(dtype):
-            raise ValueError(f"Column {name!r} of X holds times ({dtype}). {TIMES}")
+    if hasattr(X, "columns"):
+        for column, dtype in zip(X.columns, getattr(X, "dtypes", ()), strict=False):
+            if _is_time(dtype):
+                raise ValueError(f"Column {column!r} of {name} holds times ({dtype}). {TIMES}")
     if _is_time(getattr(X, "dtype", None)):
-        raise ValueError(f"X holds times ({X.dtype}). {TIMES}")
+        raise ValueError(f"{name} holds times ({X.dtype}). {TIMES}")
     if X is None or isinstance(X, str | bytes | os.PathLike):
         advice = "a table, such as pandas.read_csv makes of a file"
-    elif isinstance(X, Mapping):
-        advice = "a table, such as pandas.DataFrame(X)"
+    elif isinstance(X, Mapping) or getattr(getattr(X, "dtype", None), "names", None):  # records
+        advice = f"a table, such as pandas.DataFrame({name})"
     elif isinstance(X, Iterator):
-        advice = "all rows at once, np.array(list(X))"
+        advice = f"all rows at once, np.array(list({name}))"
     elif _is_torchs(X, "utils.data.DataLoader") or _is_torchs(X, "utils.data.Dataset"):
         advice = "all rows at once, torch.stack([x for x, *_ in dataset])"
     elif hasattr(X, "collect") and not hasattr(X, "__array__"):
-        advice = "the rows that X.collect() reads"
+        advice = f"the rows that {name}.collect() reads"
+    elif not (isinstance(X, Sequence) or any(hasattr(X, protocol) for protocol in ARRAYS)):
+        advice = "rows of numbers: an array, a table, a list of rows or a sparse matrix"
     else:
         return
-    raise TypeError(f"X is a {kind}; expected {advice}.")
+    raise TypeError(f"{name} is a {kind}; expected {advice}.")
 
 
+ARRAYS = ("__array__", "__array_interface__", "__dataframe__", "__arrow_c_stream__", "shape")
 TIMES = (
     "Leave times out, or turn them into numbers that come back: the hour, the weekday, the seconds "
     "since the row before."
@@ -112,6 +117,18 @@ def _refuse_duplicates(X: Any) -> None:
         raise ValueError(
             f"X has several columns named {', '.join(map(repr, repeated[:5]))}{more}; rename them."
         )
+
+
+def refuse_out_of_range(X: np.ndarray, loss: str, names: Sequence[Any]) -> None:
+    """Raise for values that a loss has no error for."""
+    if loss != "binary_cross_entropy" or not ((X < 0) | (X > 1)).any():
+        return
+    lowest, highest = np.fmin.reduce(X), np.fmax.reduce(X)
+    column = int(((lowest < 0) | (highest > 1)).argmax())
+    raise ValueError(
+        f"loss={loss!r} takes values from 0 to 1; column {names[column]!r} of X runs from "
+        f"{lowest[column]:g} to {highest[column]:g}. Put a MinMaxScaler(clip=True) in front."
+    )
 
 
 def _is_numeric(values: Any) -> bool:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from ._detector import Detector
 from ._frame import Frame
+from ._inputs import readable
+from ._params import refuse_unless_count
 from ._training import seeded
 from .networks import Coder
 
@@ -51,6 +53,7 @@ class LatentTools(Detector):
         -------
         ndarray of shape (n, n_features), or n images in the layout of `a`
         """
+        refuse_unless_count(n, "n")
         ends = np.stack([a, b])
         start, end = self.transform(ends)
         share = np.linspace(0, 1, n)[:, None]
@@ -72,9 +75,14 @@ class LatentTools(Detector):
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
+        refuse_unless_count(n_samples, "n_samples")
         rng = np.random.default_rng(seeded(random_state).initial_seed())
         codes = rng.multivariate_normal(
-            self.code_mean_, self.code_covariance_, n_samples, method="eigh"
+            self.code_mean_,
+            self.code_covariance_,
+            n_samples,
+            method="eigh",
+            check_valid="ignore",  # it is, but for rounding
         )
         return self.inverse_transform(codes)
 
@@ -108,10 +116,12 @@ class LatentTools(Detector):
         ValueError
             If nothing is observed in a row; the message names the first.
         """
+        refuse_unless_count(n_steps, "n_steps", at_least=0)
         given, X = X, self._scorable(X)
         if observed is None:
             observed = ~np.isnan(X)
         else:
+            observed = readable(observed, "observed")
             if np.shape(observed) != np.shape(given):
                 raise ValueError(
                     f"observed has shape {np.shape(observed)}, X has {np.shape(given)}."
@@ -160,6 +170,7 @@ class LatentTools(Detector):
     def _describe_codes(self: Any, X: np.ndarray) -> None:
         """Keep the mean and the covariance of the codes of some training rows."""
         codes = self._encode(X)
-        self.code_mean_ = codes.mean(axis=0)
-        centred = codes - self.code_mean_
-        self.code_covariance_ = centred.T @ centred / max(len(codes) - 1, 1)
+        with np.errstate(over="ignore", invalid="ignore"):  # of a network that overflows
+            self.code_mean_ = codes.mean(axis=0)
+            centred = codes - self.code_mean_
+            self.code_covariance_ = centred.T @ centred / max(len(codes) - 1, 1)

@@ -60,6 +60,8 @@ def principal_axes(
     k = min(n, d) if n_components is None else min(n_components, n, d)
     mean = column_means(X)
     centred = X - mean
+    unit = np.ldexp(1.0, np.frexp(np.abs(centred).max())[1])  # a power of 2 changes no digit
+    centred /= unit  # else squares get lost, and eigenvalues may not converge
     if min(n, d) > 300 and k < 0.2 * min(n, d):
         _, s, axes = randomized_svd(centred, k, n_iter=7, random_state=0)
         variances = s**2 / freedom
@@ -70,4 +72,4 @@ def principal_axes(
         _, s, axes = np.linalg.svd(centred, full_matrices=False)
         variances, axes = s[:k] ** 2 / freedom, axes[:k]
     axes = svd_flip(None, axes, u_based_decision=False)[1]
-    return mean, axes, np.maximum(variances, 0.0)
+    return mean, axes, np.maximum(variances, 0.0) * unit**2

@@ -63,6 +63,12 @@ class Params(BaseEstimator):
         return self
 
 
+def refuse_unless_count(value: Any, name: str, at_least: int = 1) -> None:
+    """Raise for what is no such number; for parameters of methods."""
+    if not _allows(Annotated[int, Range(at_least)], value):
+        raise ValueError(f"{name}={value!r}; expected an integer at least {at_least}.")
+
+
 @cache
 def _type_hints(owner: Any) -> dict[str, Any]:
     return typing.get_type_hints(owner, include_extras=True)

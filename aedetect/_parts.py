@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._detector import in_chunks
+from ._detector import LARGEST, in_chunks
 from ._linear import deviations, principal_axes
 from ._neighbours import Neighbours
 from ._stack import fit_all
@@ -13,7 +13,6 @@ from ._swaps import SwapDetector
 from .kernel import KernelAutoencoder
 from .networks import Dense
 
-LARGEST = 1e100  # squares of larger numbers overflow
 BLOCK = 256  # rows scored at a time
 
 
@@ -59,7 +58,7 @@ class Scale:
         return (np.arcsinh(Z) if self.squashes else Z).round(6)
 
     def back(self, Z: np.ndarray) -> np.ndarray:
-        Z = np.sinh(Z) if self.squashes else Z
+        Z = np.sinh(Z.clip(*np.arcsinh([-LARGEST, LARGEST]))) if self.squashes else Z
         return self.origin + Z * np.where(np.isfinite(self.spread), self.spread, 0)
 
 

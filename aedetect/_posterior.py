@@ -9,7 +9,8 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from ._detector import in_chunks
+from ._detector import WORST, in_chunks
+from ._params import refuse_unless_count
 from ._training import seeded
 from ._warnings import warn
 from .autoencoder import REPORT_ROWS, Autoencoder
@@ -72,6 +73,7 @@ class PosteriorTools(Autoencoder):
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
+        refuse_unless_count(n_samples, "n_samples")
         z = torch.randn((n_samples, self.latent_dim_), generator=seeded(random_state), **FLOAT32)
         return self.inverse_transform(z.numpy().astype(np.float64))
 
@@ -92,9 +94,10 @@ class PosteriorTools(Autoencoder):
         -------
         ndarray of shape (n_samples,)
             In nats, in the network's frame; the constants of p(x|z) are left out except with
-            ``variance="learned"``.
+            ``variance="learned"``. Finite, as scores are.
         """
         check_is_fitted(self)
+        refuse_unless_count(n_draws, "n_draws")
         shape = (n_draws, 1, self.latent_dim_)
         draws = torch.randn(shape, generator=seeded(random_state), **FLOAT32)
 
@@ -108,7 +111,7 @@ class PosteriorTools(Autoencoder):
                 weights.append(prior - proposal - self._surprise(self._net, z, x))
             return torch.stack(weights).double().logsumexp(0) - math.log(n_draws)
 
-        return self._of_rows(log_weights, self._scorable(X))
+        return np.fmax(self._of_rows(log_weights, self._scorable(X)), -WORST)
 
     def _moments(self, x: Tensor) -> Tensor:
         """Mean and deviation of q(z|x), side by side."""

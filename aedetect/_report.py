@@ -71,7 +71,7 @@ def warn_of(model: Any) -> None:
 
 def warn_of_constant(constant: np.ndarray, n_columns: int, consequence: str) -> None:
     """Warn of columns that had one value in training, and say what follows."""
-    if len(constant):
+    if 0 < len(constant) < n_columns:  # where all are, that was said before
         warn(
             f"Constant in training: {', '.join(map(repr, constant[:5]))}"
             f"{', ...' if len(constant) > 5 else ''} ({len(constant)} of {n_columns} columns). "

@@ -5,6 +5,7 @@ are over sooner than the threads have met, above all beside other busy processes
 """
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -104,6 +105,7 @@ class _Held:
 
     def __init__(self) -> None:
         self.lock, self.n_within = Lock(), 0
+        self.before: list[tuple[Any, int]] = []
 
     def __enter__(self) -> None:
         with self.lock:
@@ -118,9 +120,19 @@ class _Held:
         with self.lock:
             self.n_within -= 1
             if self.n_within == 0:
-                for library, n_threads in self.before:
-                    if library.get_num_threads() == 1:  # else someone has set it meanwhile
-                        library.set_num_threads(n_threads)
+                self._put_back()
+
+    def _put_back(self) -> None:
+        for library, n_threads in self.before:
+            if library.get_num_threads() == 1:  # else someone has set it meanwhile
+                library.set_num_threads(n_threads)
+
+    def forked(self) -> None:
+        """Let go in a new process, where the threads that were within do not go on."""
+        self._put_back()
+        self.__init__()  # type: ignore[misc]
 
 
 _numpys_blas = _Held()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_numpys_blas.forked)

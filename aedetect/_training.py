@@ -20,6 +20,8 @@ def seeded(random_state: int | np.random.RandomState | None) -> torch.Generator:
     elif isinstance(random_state, np.random.RandomState):
         generator.manual_seed(int(random_state.randint(2**31 - 1)))
     else:
+        if not -(2**63) <= random_state < 2**64:
+            raise ValueError(f"random_state={random_state}; expected an integer of 64 bits.")
         generator.manual_seed(int(random_state))
     return generator
 
@@ -31,7 +33,9 @@ class Flat:
     Attributes
     ----------
     values, gradient : Tensor of shape (K * n_parameters,), or a little more
-        Padded to a multiple of 16: kernels may round differently at a ragged end.
+        Padded to a multiple of 16: kernels may round differently at a ragged end. Parameters of
+        which each model has a multiple of 16 come first: BLAS may round by where in memory a matrix
+        begins, and so all of these begin alike, in a stack and alone.
     sizes : tuple of int
         Length of each parameter's part of the buffers; a part holds K rows, one a model.
     n_models : int
@@ -46,7 +50,7 @@ class Flat:
     @classmethod
     def of(cls, net: nn.Module) -> "Flat":
         """Move the parameters of `net`, each (K, ...), into one buffer and leave views of it."""
-        parameters = list(net.parameters())
+        parameters = sorted(net.parameters(), key=lambda p: p[0].numel() % 16 > 0)
         sizes = tuple(p.numel() for p in parameters)
         values = parameters[0].new_zeros(-(-sum(sizes) // 16) * 16, requires_grad=False)
         flat = cls(values, torch.zeros_like(values), sizes, len(parameters[0]))
@@ -83,7 +87,7 @@ def make_step(
     """Return the function that moves ``flat.values`` against ``flat.gradient`` once.
 
     The optimizer's update at rate 1 goes into a buffer, which is added to the parameters, times
-    each model's own learning rate: the same arithmetic for any number of models.
+    each model's own learning rate. The arithmetic is the same for any number of models.
 
     Parameters
     ----------

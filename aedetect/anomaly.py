@@ -178,6 +178,10 @@ class AnomalyDetector(Detector):
         return super().score_features(X)
 
     @property
+    def _units_matter(self) -> bool:
+        return False
+
+    @property
     def _logarithmic(self) -> bool:
         return True
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ._backprop import Forward, serves
 from ._detector import default_latent_dim
-from ._frame import Frame
+from ._frame import FAR, Frame
+from ._inputs import refuse_out_of_range
 from ._latent import LatentTools
 from ._linear import column_means
 from ._params import Count, NotNegative, Params, Positive, Range, is_ours
@@ -263,7 +264,7 @@ class Autoencoder(LatentTools):
         self.__dict__.pop("weights_", None)  # of an earlier fit
         self._shape = {name: repr(getattr(self, name)) for name in self._shaping}
         self.network_, self.loss_ = clone(as_network(self.network)), self.loss
-        output = getattr(self.network_, "output_activation", "identity")
+        output = _output_of(self.network_)
         if self.loss == "binary_cross_entropy" and output != "sigmoid":
             raise ValueError(
                 f"loss='binary_cross_entropy' needs outputs in (0, 1), which "
@@ -272,13 +273,18 @@ class Autoencoder(LatentTools):
             )
         d = X.shape[1]
         if output == "identity":
-            names = getattr(self, "feature_names_in_", None)
-            frame = Frame.of(X, centre=getattr(self.network_, "bias", True), names=names)
+            frame = Frame.of(X, centre=getattr(self.network_, "bias", True))
         else:
             frame = Frame.identity(d)
         self.mean_, self.scale_, self.column_means_ = frame.mean, frame.scale, column_means(X)
         self.latent_dim_ = default_latent_dim(d) if self.latent_dim == "auto" else self.latent_dim
         self.__dict__.update(loss_curve_=[], validation_loss_curve_=[])
+
+    @property
+    def _units_matter(self) -> bool:
+        """Not of images and series, nor where outputs have a range of their own."""
+        network = as_network(self.network)
+        return not hasattr(network, "shape") and _output_of(network) == "identity"
 
     @property
     def _goes_on(self) -> bool:
@@ -393,7 +399,8 @@ class Autoencoder(LatentTools):
         return self._apply(lambda x: self._codes(self._net, x), self._frame.enter(X))
 
     def _decode(self, Z: np.ndarray) -> np.ndarray:
-        return self._frame.leave(self._apply(self._net.decode, Z.astype(np.float32)))
+        z = Z.clip(-FAR, FAR).astype(np.float32, copy=False)
+        return self._frame.leave(self._apply(self._net.decode, z))
 
     def _feature_errors(self, X: np.ndarray) -> np.ndarray:
         return self._of_rebuilt(X, self._criterion.error) * self._unit
@@ -460,14 +467,7 @@ class Autoencoder(LatentTools):
 
     def _scorable(self, X: Any, *, reset: bool = False) -> np.ndarray:
         X = super()._scorable(X, reset=reset)
-        loss = self.loss if reset else self.loss_
-        if loss == "binary_cross_entropy" and ((X < 0) | (X > 1)).any():
-            column = np.argmax(((X < 0) | (X > 1)).any(axis=0))
-            raise ValueError(
-                f"loss='binary_cross_entropy' takes values from 0 to 1; column {column} of X runs "
-                f"from {np.nanmin(X[:, column]):g} to {np.nanmax(X[:, column]):g}. Put a "
-                "MinMaxScaler(clip=True) in front."
-            )
+        refuse_out_of_range(X, self.loss if reset else self.loss_, self._column_names)
         return X
 
     def _batch_size(self, n: int) -> int:
@@ -490,3 +490,7 @@ class Autoencoder(LatentTools):
     @property
     def _n_features_out(self) -> int:
         return self.latent_dim_
+
+
+def _output_of(network: Network) -> str:
+    return getattr(network, "output_activation", "identity")

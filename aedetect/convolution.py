@@ -129,6 +129,7 @@ class _Convolutional(Network):
         )
 
     def as_rows(self, X: np.ndarray) -> np.ndarray:
+        self._check_axes()
         if self._channels_last(X.shape):
             X = np.moveaxis(X, -1, 1)
         elif X.shape[1:] != tuple(self.shape) and (1, *X.shape[1:]) != tuple(self.shape):
@@ -148,10 +149,16 @@ class _Convolutional(Network):
         channels, *sides = self.shape
         return shape[1:] == (*sides, channels) != tuple(self.shape)
 
-    def _check_shape(self, n_features: int) -> None:
-        name = f"{type(self).__name__}(shape={tuple(self.shape)})"
+    def _check_axes(self) -> None:
         if len(self.shape) != 1 + self._axes:
-            raise ValueError(f"{name}; expected channels and {self._axes} side(s).")
+            raise ValueError(
+                f"{type(self).__name__}(shape={tuple(self.shape)}); expected channels and "
+                f"{self._axes} side(s)."
+            )
+
+    def _check_shape(self, n_features: int) -> None:
+        self._check_axes()
+        name = f"{type(self).__name__}(shape={tuple(self.shape)})"
         channels, *sides, last = self.shape
         if last <= 4 < min([channels, *sides]):
             first = (last, channels, *sides)

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import Tags
 
 from ._inputs import readable, validated
-from ._linear import column_means, deviations, filled
+from ._linear import ROUNDING, column_means, deviations, filled
 from ._params import Count, Params, Range
 
 
@@ -81,7 +81,8 @@ class RobustCore(Params):
         """Squared Mahalanobis distance of all rows from the core."""
         kept = Z[self.core_]
         centred = kept - kept.mean(axis=0)
-        covariance = centred.T @ centred / len(kept) + self.ridge * np.eye(Z.shape[1])
+        ridge = max(self.ridge, ROUNDING * Z.shape[1])  # less is lost in rounding
+        covariance = centred.T @ centred / len(kept) + ridge * np.eye(Z.shape[1])
         whitened = np.linalg.solve(np.linalg.cholesky(covariance), (Z - kept.mean(axis=0)).T)
         return np.square(whitened).sum(axis=0)
 

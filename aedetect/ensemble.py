@@ -1,12 +1,13 @@
 """Ensemble: K autoencoders trained as one stack, whose errors are combined."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from sklearn.base import clone
 
 from ._detector import Detector
+from ._inputs import refuse_out_of_range
 from ._linear import column_means
 from ._params import STACK_BYTES, Count, Range
 from ._stack import fit_all
@@ -130,6 +131,19 @@ class AutoencoderEnsemble(Detector):
     def _from_rows(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return self.estimators_[0]._from_rows(rows, shape)
 
+    def _check_params(self) -> Self:
+        super()._check_params()
+        for template in self._templates:
+            template._check_params()
+        return self
+
+    def _scorable(self, X: Any, *, reset: bool = False) -> np.ndarray:
+        X = super()._scorable(X, reset=reset)
+        losses = [t.loss for t in self._templates] if reset else [m.loss_ for m in self.estimators_]
+        for loss in dict.fromkeys(losses):
+            refuse_out_of_range(X, loss, self._column_names)
+        return X
+
     def _some_columns(self, d: int, rng: np.random.Generator) -> np.ndarray:
         wanted = self.max_features
         n = wanted if isinstance(wanted, int) else max(2, round(wanted * d))
@@ -185,6 +199,10 @@ class AutoencoderEnsemble(Detector):
         combine = np.nanmedian if self.aggregation == "median" else np.nanmean
         combined[seen] = combine(errors[seen], axis=1)
         return combined
+
+    @property
+    def _units_matter(self) -> bool:
+        return any(template._units_matter for template in self._templates)
 
     @property
     def _logarithmic(self) -> bool:

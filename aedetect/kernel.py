@@ -7,7 +7,7 @@ from scipy.sparse import csr_array
 from scipy.special import softmax
 from sklearn.cluster import kmeans_plusplus
 
-from ._detector import Detector
+from ._detector import LARGEST, Detector
 from ._linear import column_means, filled
 from ._neighbours import Neighbours
 from ._params import Count, Positive
@@ -109,7 +109,8 @@ class KernelAutoencoder(Detector):
 
     def _encode(self, X: np.ndarray) -> np.ndarray:
         distances, near = self._search(filled(X, self.mean_).astype(np.float64))
-        weights = softmax(distances**2 / (-2 * self.bandwidth_**2), axis=1)
+        widths = np.minimum(distances / self.bandwidth_, LARGEST)  # squares are finite
+        weights = softmax(widths**2 / -2, axis=1)
         ends = np.arange(len(X) + 1) * near.shape[1]
         weighted = csr_array((weights.ravel(), near.ravel(), ends), (len(X), len(self.items_)))
         return weighted @ self.items_

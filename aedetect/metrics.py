@@ -36,9 +36,10 @@ class OutlierScorer:
     >>> import numpy as np
     >>> from aedetect import PCADetector
     >>> from aedetect.metrics import OutlierScorer
-    >>> X = np.array([[0.0, 0.0], [1.0, 1.1], [2.0, 2.0], [3.0, 3.1], [0.0, 3.0]])
-    >>> detector = PCADetector(latent_dim=1).fit(X[:4])
-    >>> OutlierScorer("roc_auc", labels="01")(detector, X, [0, 0, 0, 0, 1])
+    >>> x = np.arange(10.0)
+    >>> X = np.r_[np.c_[x, x + 0.1 * (-1) ** x], [[0.0, 3.0]]]
+    >>> detector = PCADetector(latent_dim=1).fit(X[:10])
+    >>> OutlierScorer("roc_auc", labels="01")(detector, X, [0] * 10 + [1])
     1.0
     """
 

@@ -240,11 +240,14 @@ class StackedGridSearchCV(_StackedSearch, GridSearchCV):
     """Grid search that trains all candidates on all folds together, as stacks of networks.
 
     A drop-in for scikit-learn's ``GridSearchCV`` where the estimator is one of this package that
-    trains, or a Pipeline that ends in one; the results are those of ``GridSearchCV`` up to float32
-    rounding. Candidates share a stack if they differ only in learning rate, weight decay, seed,
-    or in weights of their penalties and noise; other shapes of networks make stacks of their own.
-    What cannot be stacked is fitted by scikit-learn one by one, which the logger "aedetect" says at
-    level INFO. Steps of a pipeline before the last are fitted once for each fold and setting.
+    trains, or a Pipeline that ends in one. The results are those of ``GridSearchCV`` up to float32
+    rounding: a row's scores agree to a relative 1e-5 after 50 steps of training. Training amplifies
+    what rounding leaves, so after hundreds of steps they may differ as between two processors.
+
+    Candidates share a stack if they differ only in learning rate, weight decay, seed, or in weights
+    of their penalties and noise; other shapes of networks make stacks of their own. What cannot be
+    stacked is fitted by scikit-learn one by one, which the logger "aedetect" says at level INFO.
+    Steps of a pipeline before the last are fitted once for each fold and setting.
 
     Parameters
     ----------

@@ -54,7 +54,8 @@ class PCADetector(Detector):
     --------
     >>> import numpy as np
     >>> from aedetect import PCADetector
-    >>> X = np.array([[0.0, 0.1], [1.0, 0.9], [2.0, 2.1], [3.0, 2.9]])
+    >>> x = np.arange(10.0)
+    >>> X = np.c_[x, x + 0.1 * (-1) ** x]
     >>> detector = PCADetector(latent_dim=1, contamination=0).fit(X)
     >>> detector.predict([[1.5, 1.5], [0, 4]])
     array([ 1, -1])

@@ -1,7 +1,8 @@
 """Time and memory of scoring rows, against other detectors and the bare network in onnxruntime.
 
-Run with one thread: ``OMP_NUM_THREADS=1 python benchmarks/score_speed.py`` (needs
-``pip install 'aedetect[benchmark]'``). Networks have equal widths; PyOD is as it comes.
+``python benchmarks/score_speed.py`` (needs ``pip install '.[benchmark]'``), with no variable
+set: ours limits its threads by itself, and the others run in one thread. Networks have equal
+widths; PyOD is as it comes.
 PyOD and the isolation forest score a tenth of the million rows, and their time is multiplied. All
 take a turn in each of several rounds, and medians are printed: CPU seconds for tables, wall
 milliseconds for one row. onnxruntime runs layers and mean error alone, in blocks of 2,048 rows.
@@ -22,6 +23,7 @@ import torch
 from sklearn.ensemble import IsolationForest
 
 from aedetect import Autoencoder
+from aedetect._threads import one_thread
 
 WIDTHS = {30: (64, 32), 784: (128, 32)}  # hidden, code
 
@@ -83,8 +85,8 @@ def detectors(d: int) -> dict[str, Callable[[np.ndarray], object]]:
     return {
         "aedetect": ours.score_samples,
         "onnxruntime, net alone": onnx,
-        "IsolationForest": forest.score_samples,
-        "PyOD": pyod.decision_function,
+        "IsolationForest": one_thread()(forest.score_samples),
+        "PyOD": one_thread()(pyod.decision_function),
     }
 
 
@@ -142,10 +144,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     warnings.simplefilter("ignore")  # that noise cannot be learned
-    torch.set_num_threads(1)
     print(
-        f"{platform.machine()}, torch {torch.__version__}, "
-        f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS')}; medians of {rounds} rounds"
+        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, torch "
+        f"{torch.__version__}; medians of {rounds} rounds"
     )
     memory()
     table(1_000_000, 30, rounds, 10)

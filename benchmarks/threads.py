@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 VARIANTS = {"default": {}, "one": {"OMP_NUM_THREADS": "1"}, "all": {}}
-VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+VARIABLES = ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def cases() -> dict[str, Callable[[], object]]:
@@ -83,9 +83,10 @@ def work(variant: str) -> None:
     """Run the cases that are named on standard input, and say how long they took."""
     warnings.simplefilter("ignore")
     if variant == "all":
-        from aedetect import _detector, _stack, _threads
+        from aedetect import _detector, _neighbours, _stack, _threads
 
-        _threads.one_thread = _stack.one_thread = contextlib.nullcontext
+        for module in (_threads, _stack, _neighbours):
+            module.one_thread = contextlib.nullcontext
         _detector.in_threads = map
     known = cases() | jobs()
     for line in sys.stdin:

@@ -351,7 +351,7 @@ def test_units_of_the_data_do_not_matter(loss, rng):
     model = Autoencoder(loss=loss, latent_dim=2, epochs=3, random_state=0)
     degree = 2 if loss == "squared_error" else 1
     expected = model.fit(X).score_samples(X)
-    for exponent in (-40, -20, 20, 38, 100):
+    for exponent in (-40, -20, 20, 38, 90):
         unit = 10.0**exponent
         scores = model.fit(X * unit).score_samples(X * unit)
         np.testing.assert_allclose(scores / unit**degree, expected, rtol=1e-5)

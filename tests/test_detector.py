@@ -198,7 +198,9 @@ def test_failed_fit_leaves_the_estimator_as_it_was(estimator, tumours):
 
 
 NOTHING_TO_LEARN = pytest.mark.filterwarnings(
-    "ignore:The network did not learn:sklearn.exceptions.ConvergenceWarning"
+    "ignore:The network did not learn:sklearn.exceptions.ConvergenceWarning",
+    "ignore:X has [2-5] rows",
+    "ignore:All columns of X are constant",
 )
 
 
@@ -269,18 +271,67 @@ def test_nothing_is_printed():
 def test_rows_too_large_to_compute_with_are_outliers(estimator, tumours):
     train, test, _ = tumours
     detector = seeded_clone(estimator).fit(train)
-    X = test[:3].copy()
+    X = test[:5].copy()
     X[1] = 1e200
     X[2, 0] = -1e300
-    with np.errstate(over="ignore", invalid="ignore"):
-        assert detector.predict(X)[1:].tolist() == [-1, -1]
-        assert_same_scores(detector.score_samples(X)[0], detector.score_samples(test)[0])
+    X[3], X[4] = np.finfo(float).max, np.finfo(float).min
+    assert detector.predict(X)[1:].tolist() == [-1] * 4
+    assert_same_scores(detector.score_samples(X)[0], detector.score_samples(test)[0])
+    for method in ("score_samples", "score_features", "transform", "reconstruct"):
+        assert np.isfinite(getattr(detector, method)(X)).all(), method
+    codes = np.full((2, detector.transform(X).shape[1]), [[1e308], [-1e308]])
+    assert np.isfinite(detector.inverse_transform(codes)).all()
+
+
+@NOTHING_TO_LEARN
+@every_estimator
+@pytest.mark.parametrize("size", [1e-320, 1e-300, 1e-160, 1e-40, 1e40, 1e99])
+def test_any_unit_is_computed_with(estimator, size, rng):
+    X = size * rng.uniform(size=(20, 4))
+    quick = {"epochs": 2} if "epochs" in estimator.get_params() else {}
+    detector = seeded_clone(estimator, **quick)
+    if isinstance(estimator, DenoisingAutoencoder) and size in (1e-160, 1e-40, 1e40, 1e99):
+        with pytest.raises(ValueError, match="diverged .* extreme values in X"):
+            detector.fit(X)  # its noise is in the data's unit
+        return
+    detector.fit(X)
+    for method in ("score_samples", "score_features", "transform", "reconstruct"):
+        assert np.isfinite(getattr(detector, method)(X)).all(), method
+
+
+@every_estimator
+def test_values_too_large_are_refused_by_fit_and_named(estimator, rng):
+    X = pd.DataFrame(rng.uniform(size=(20, 3)), columns=["a", "mass", "c"])
+    X.loc[3, "mass"] = -1e120
+    with pytest.raises(ValueError, match=r"Column 'mass' of X holds values up to 1e\+120 .* NaN"):
+        estimator.fit(X)
+
+
+@every_estimator
+def test_a_row_without_a_value_is_the_strangest(estimator, tumours):
+    train, test, truth = tumours
+    detector = seeded_clone(estimator).fit(train)
+    X = test.copy()
+    X[[0, 7]] = np.nan
+    scores, before = detector.score_samples(X), detector.score_samples(test)
+    assert np.isfinite(scores).all()
+    assert scores[0] == scores[7] < before.min()
+    assert_same_scores(np.delete(scores, [0, 7]), np.delete(before, [0, 7]))
+    assert detector.predict(X[:1]).tolist() == [-1]
+    assert np.isfinite(detector.score(X))
+    assert 0 < roc_auc_score(truth, scores) < 1
+    means = train.mean(axis=0, keepdims=True)
+    for method in ("transform", "reconstruct"):
+        found, of_means = (getattr(detector, method)(row) for row in (X[:1], means))
+        drawn = getattr(detector, "bootstrap", False)  # then its members' means are others
+        np.testing.assert_allclose(found, of_means, atol=1 if drawn else 1e-5)
+    assert np.isnan(detector.score_features(X)[[0, 7]]).all()
 
 
 # Refusals -------------------------------------------------------------------------------------
 
 
-def test_infinite_values_and_empty_rows_are_refused_by_name(tumours):
+def test_infinite_values_and_what_is_empty_are_refused_by_name(tumours):
     frame = pd.DataFrame(tumours[0]).add_prefix("gene ")
     detector = PCADetector().fit(frame)
     frame.iloc[7, 3] = -np.inf
@@ -288,7 +339,7 @@ def test_infinite_values_and_empty_rows_are_refused_by_name(tumours):
         detector.score_samples(frame)
     frame.iloc[7] = np.nan
     with pytest.raises(ValueError, match="Row 7 of X has no observed value"):
-        detector.score_samples(frame)
+        PCADetector().fit(frame)
     frame = frame.drop(index=7).assign(**{"gene 5": np.nan})
     with pytest.raises(ValueError, match="Column 'gene 5' of X has no observed value"):
         PCADetector().fit(frame)

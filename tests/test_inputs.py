@@ -1,5 +1,7 @@
 """What may come in as rows, and the sentence for whoever gives something else."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from aedetect import (
     Autoencoder,
+    AutoencoderEnsemble,
     Conv1d,
     Conv2d,
     DenoisingAutoencoder,
@@ -58,6 +61,10 @@ REFUSED = {
     "a loader": (DataLoader(TensorDataset(torch.tensor(A))), "X is a DataLoader; expected all"),
     "a data set": (TensorDataset(torch.tensor(A)), "X is a TensorDataset; expected all rows"),
     "a path": ("table.csv", "X is a str; expected a table, such as pandas.read_csv"),
+    "a single column": (TABLE["a"], "(Expected|Pass a DataFrame|container)"),
+    "a set": ({1, 2}, "X is a set; expected rows of numbers"),
+    "a function": (len, "X is a builtin_function_or_method; expected rows of numbers"),
+    "records": (TABLE.to_records(), r"X is a recarray; expected a table, such as pandas.DataFrame"),
     "nothing": (None, "X is a NoneType; expected a table"),
     "a dictionary": ({"a": [1, 2]}, r"X is a dict; expected a table, such as pandas.DataFrame\(X"),
     "a query": (LazyFrame(), r"X is a LazyFrame; expected the rows that X.collect\(\) reads"),
@@ -80,6 +87,7 @@ ACCEPTED = {
     "sparse matrix": csr_matrix(A),
     "coordinates": coo_array(A),
     "tensor": torch.tensor(A),
+    "sparse tensor": torch.tensor(A).to_sparse(),
     "tensor of a graph": torch.tensor(A, requires_grad=True),
     "lists": A.tolist(),
     "table": TABLE,
@@ -184,6 +192,21 @@ def test_the_range_of_a_loss_concerns_only_what_is_scored():
             method(noisy)
 
 
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_what_has_no_error_is_not_taken_for_normal(ensemble):
+    X = pd.DataFrame(np.random.default_rng(0).random((40, 3)), columns=["a", "b", "c"])
+    network = Dense(hidden=(4,), output_activation="sigmoid")
+    model = Autoencoder(network=network, loss="binary_cross_entropy", epochs=2, random_state=0)
+    if ensemble:
+        model = AutoencoderEnsemble(estimator=(Autoencoder(epochs=2), model), n_estimators=2)
+    model.fit(X)
+    far = X.assign(b=50.0)
+    assert np.isfinite(model.transform(far)).all()
+    for method in (model.fit, model.predict, model.score_samples, model.score_features):
+        with pytest.raises(ValueError, match="column 'b' of X runs from 50 to 50"):
+            method(far)
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean")  # of a shape
 @pytest.mark.parametrize("network", networks(64), ids=name_of)
@@ -211,6 +234,57 @@ def test_an_encoder_compiles_without_a_break(digits):
     compiled = torch.compile(model.encoder_module(), fullgraph=True, backend="eager")
     rows = torch.from_numpy(digits[:7].astype(np.float32))
     torch.testing.assert_close(compiled(rows), model.encoder_module()(rows))
+
+
+PLAIN, SPREAD = Autoencoder(epochs=1), VariationalAutoencoder(epochs=1)
+CUBE = A.reshape(50, 2, 2)
+ARGUMENTS = {
+    "no sample": (PLAIN, lambda m: m.sample(0), "n_samples=0; expected an integer at least 1"),
+    "half a sample": (PLAIN, lambda m: m.sample(2.5), "n_samples=2.5; expected an integer"),
+    "less than none": (SPREAD, lambda m: m.sample(-1), "n_samples=-1; expected an integer"),
+    "no path": (PLAIN, lambda m: m.interpolate(A[0], A[1], n=0), "n=0; expected an integer"),
+    "steps back": (PLAIN, lambda m: m.complete(A, n_steps=-1), "n_steps=-1; .* at least 0"),
+    "no draws": (SPREAD, lambda m: m.log_likelihood(A, n_draws=0), "n_draws=0; expected an"),
+    "a file": (PLAIN, lambda m: m.inverse_transform("codes.csv"), "Z is a str; expected a table"),
+    "a long seed": (
+        PLAIN,
+        lambda m: m.sample(1, random_state=2**70),
+        "random_state=.* of 64 bits",
+    ),
+    "a member's network": (
+        PLAIN,
+        lambda m: AutoencoderEnsemble(estimator=m.set_params(network=3)).fit(A),
+        "network=3; expected Network or a tuple",
+    ),
+    "no sides": (
+        PLAIN,
+        lambda m: m.set_params(network=Conv2d(shape=())).fit(CUBE),
+        r"Conv2d\(shape=\(\)\); expected channels and 2 side",
+    ),
+}
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+def test_arguments_are_refused_by_name(argument):
+    model, call, message = ARGUMENTS[argument]
+    fitted = clone(model).fit(A)
+    with pytest.raises((TypeError, ValueError), match=message):
+        call(fitted)
+
+
+def test_a_core_needs_no_ridge_where_columns_are_copies():
+    core = RobustCore(trim=0.2, ridge=1e-300).fit(np.c_[A, A]).core_
+    assert core.sum() == 40
+
+
+def test_a_network_that_overflows_says_so_in_finite_numbers():
+    model = VariationalAutoencoder(score_method="elbo", epochs=1, random_state=0).fit(A)
+    model.weights_ = {name: 1e14 * weight for name, weight in model.weights_.items()}
+    overflowing = pickle.loads(pickle.dumps(model))
+    overflowing._describe_codes(A)  # without a warning of numpy's
+    assert not np.isfinite(overflowing.code_mean_).all()
+    assert np.isfinite(overflowing.log_likelihood(A, random_state=0)).all()
+    assert np.isfinite(overflowing.score_samples(A)).all()
 
 
 def test_rows_of_a_kernel_may_be_sparse():

@@ -21,6 +21,7 @@ LAYER = {
     "_training": 0,
     "_linear": 0,
     "_neighbours": 1,
+    "_rows": 0.5,
     "losses": 0,
     "tables": 1,
     "plot": 0,

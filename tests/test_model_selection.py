@@ -99,6 +99,16 @@ def test_search_equals_scikit_learns(objective, labelled):
     assert type(stacked.best_estimator_) is type(model)
 
 
+def test_short_searches_score_as_scikit_learns_to_five_digits(labelled):
+    grid = {"latent_dim": [1, 2, 3, 5, 8], "learning_rate": [1e-3, 3e-3]}
+    options = {"cv": 3, "refit": False}
+    stacked = StackedGridSearchCV(Autoencoder(**SMALL), grid, **options).fit(labelled[0])
+    plain = GridSearchCV(Autoencoder(**SMALL), grid, **options).fit(labelled[0])
+    for fold in range(3):
+        name = f"split{fold}_test_score"
+        np.testing.assert_allclose(stacked.cv_results_[name], plain.cv_results_[name], rtol=1e-5)
+
+
 def test_everything_is_trained_together_and_nothing_twice(labelled, monkeypatch, caplog):
     sizes, alone = [], []
     from aedetect import _stack

@@ -43,6 +43,25 @@ def test_randomized_axes_equal_the_exact_ones(rng):
     np.testing.assert_allclose(axes, exact.components_, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(60, 16), (16, 60)])
+def test_axes_do_not_depend_on_the_unit(shape, rng):
+    X = rng.standard_normal(shape) * np.geomspace(1, 9, shape[1])
+    mean, axes, variances = principal_axes(X, 5)
+    for unit in (2.0**-700, 2.0**300):
+        again = principal_axes(X * unit, 5)
+        np.testing.assert_allclose(again[1], axes, atol=1e-12)
+        np.testing.assert_allclose(again[0] / unit, mean, atol=1e-12)
+        np.testing.assert_allclose(again[2], variances * unit**2, rtol=1e-9)
+
+
+def test_axes_are_found_of_values_of_all_sizes(rng):
+    for _ in range(300):
+        n, d = rng.integers(2, 24, 2)
+        X = rng.standard_normal((n, d)) * 10.0 ** rng.uniform(-320, 100, (n, d))
+        axes = principal_axes(X)[1]
+        np.testing.assert_allclose(axes @ axes.T, np.eye(len(axes)), atol=1e-9)
+
+
 def test_more_columns_than_rows(rng):
     X = rng.standard_normal((10, 40))
     ours = PCADetector(latent_dim=9).fit(X)

@@ -124,6 +124,7 @@ def test_one_row_is_flagged_where_each_has_a_copy(detector, rng):
         assert 1 <= (detector.fit_predict(X) == -1).sum() <= 10
 
 
+@pytest.mark.filterwarnings("ignore:All columns of X are constant")
 def test_nothing_is_flagged_where_all_rows_are_equal():
     assert (PCADetector().fit_predict(np.full((50, 3), 0.1)) == 1).all()
 

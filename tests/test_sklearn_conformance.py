@@ -7,15 +7,22 @@ from estimators import ESTIMATORS, name_of
 from sklearn.utils import estimator_checks as checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-# Those checks learn from noise, of which a code rightly tells nothing.
-pytestmark = pytest.mark.filterwarnings("ignore:The posterior has collapsed")
+from aedetect import RobustCore
+
+# Those checks learn from noise, of which a code rightly tells nothing, and from a few rows.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The posterior has collapsed",
+    "ignore:X has [2-5] rows",
+    "ignore:All columns of X are constant",
+    "ignore:Columns have unlike scales",
+)
 
 
 def test_array_api_checks_are_on():
     assert os.environ["SCIPY_ARRAY_API"] == "1"
 
 
-GENERATED = parametrize_with_checks(ESTIMATORS)
+GENERATED = parametrize_with_checks([*ESTIMATORS, RobustCore()])
 
 
 # A list, as pytest 9.1 deprecates the generator that scikit-learn 1.9.0 gives it.

@@ -1,5 +1,7 @@
 """Threads: the process's settings are as they were, whatever was done and however it ended."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -153,6 +155,37 @@ def test_in_joblibs_workers(backend, X, request):
     with parallel_config(backend, n_jobs=2):
         Parallel()(delayed(use)(e, X, of_this_thread) for e in [ESTIMATORS[0], ESTIMATORS[2]])
     assert settings() == before
+
+
+FORKING = """
+import os, threading, torch, sklearn.neighbors
+from threadpoolctl import threadpool_info
+from aedetect._threads import one_thread
+
+within, done = threading.Event(), threading.Event()
+
+def other():
+    with one_thread():
+        within.set()
+        done.wait()
+
+before = threadpool_info()
+thread = threading.Thread(target=other)
+thread.start()
+within.wait()
+if os.fork() == 0:
+    with one_thread():
+        pass
+    os._exit(threadpool_info() != before)
+assert os.wait()[1] == 0
+done.set()
+thread.join()
+assert threadpool_info() == before
+"""
+
+
+def test_a_process_forked_meanwhile_is_not_held():
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORKING], check=True, timeout=120)
 
 
 def test_inside_the_limits_are_in_force_and_nest():

@@ -6,6 +6,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn.model_selection import GridSearchCV
@@ -16,6 +17,9 @@ from aedetect import (
     AnomalyDetector,
     Autoencoder,
     AutoencoderEnsemble,
+    Conv1d,
+    Dense,
+    KernelAutoencoder,
     PCADetector,
     VariationalAutoencoder,
 )
@@ -131,3 +135,67 @@ def test_can_be_ignored_by_the_module_that_fits(table):
         warnings.filterwarnings("ignore", module=__name__)
         COPYING.fit(table[list("abcd")])
     assert not found
+
+
+# Rows that little can be learned from ---------------------------------------------------------
+
+QUICK = Autoencoder(epochs=1, random_state=0)
+DETECTORS = [
+    QUICK,
+    PCADetector(),
+    KernelAutoencoder(),
+    AnomalyDetector(n_estimators=1, random_state=0),
+    AutoencoderEnsemble(estimator=QUICK, n_estimators=2, bootstrap=True, random_state=0),
+]
+by_name = {"ids": lambda detector: type(detector).__name__}
+ABOUT_ROWS = "(All columns of X are constant|X has . rows|Columns have unlike scales)"
+
+
+def said_of(detector, X):
+    """What is said of the rows."""
+    with caught(ABOUT_ROWS) as found:
+        detector.fit(X)
+    return [str(warning.message) for warning in found]
+
+
+@pytest.mark.parametrize("detector", DETECTORS, **by_name)
+@pytest.mark.parametrize("value", [0, 0.1, 1e6 / 3, [3, 0.1, -1e-9]])
+def test_warns_once_where_nothing_varies(detector, value):
+    X = np.tile(np.broadcast_to(value, 3), (1500, 1))
+    (said,) = said_of(detector, X)
+    assert said.startswith("All columns of X are constant")
+    X[1200, 1] += 1
+    assert not said_of(detector, X)
+
+
+@pytest.mark.parametrize("detector", DETECTORS, **by_name)
+@pytest.mark.parametrize("n", [2, 5, 6])
+def test_warns_once_of_few_rows(detector, n, rng):
+    said = said_of(detector, rng.standard_normal((n, 3)))
+    assert len(said) == (n <= 5)
+    assert all(f"X has {n} rows, too few" in message for message in said)
+
+
+@pytest.mark.parametrize("detector", DETECTORS, **by_name)
+@pytest.mark.parametrize("ratio", [500, 2000])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_warns_once_of_columns_in_unlike_units(detector, ratio, gaps, rng):
+    X = rng.uniform(size=(200, 4)) * [1, ratio, 1, 0] + [0, 0, 5e4, 1e6 / 3]
+    X[0, :3], X[1, :3] = [0, 0, 5e4], [1, ratio, 5e4 + 1]
+    X[5:9, 1] = np.nan if gaps else 1
+    said = said_of(detector, pd.DataFrame(X, columns=["a", "euros", "c", "d"]))
+    assert len(said) == (ratio > 1000 and not isinstance(detector, AnomalyDetector))
+    assert all("column 'euros' is 2e+03" in message for message in said)
+    assert not said_of(make_pipeline(StandardScaler(), detector), X)
+
+
+@pytest.mark.parametrize("network", [Dense(output_activation="tanh"), Conv1d(shape=(1, 4))])
+def test_says_nothing_of_units_where_columns_must_have_one(network, rng):
+    X = rng.uniform(size=(50, 4)) * [1e-3, 1, 1, 1e3]
+    assert not said_of(Autoencoder(network=network, epochs=1), X)
+
+
+def test_pixels_that_are_rarely_lit_have_the_unit_of_the_others(rng):
+    X = rng.integers(0, 256, (1000, 6)).astype(float)
+    X[:, 2] = np.arange(1000) == 500  # a standard deviation of a 2,300th of the others'
+    assert not said_of(PCADetector(), X)
