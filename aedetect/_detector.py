@@ -110,7 +110,7 @@ def _bounded(X: np.ndarray) -> np.ndarray:
     return X.clip(-LARGEST, LARGEST) if X.dtype == np.float64 else X
 
 
-def _in_dtype(results: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def in_dtype(results: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Convert float64, and what is too large for float32 to its largest number."""
     limits = np.finfo(dtype)
     if results.dtype != dtype:
@@ -283,7 +283,7 @@ class Detector(
             In the dtype of `X`. A row without a value has the code of the column means.
         """
         X = self._validate(X)
-        return _in_dtype(self._in_chunks(self._encode, X), X.dtype)
+        return in_dtype(self._in_chunks(self._encode, X), X.dtype)
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Rows rebuilt from codes.
@@ -307,7 +307,7 @@ class Detector(
                 f"Z has {Z.shape[1]} columns; codes of this {type(self).__name__} have "
                 f"{self._n_features_out}."
             )
-        return _in_dtype(self._in_chunks(self._decode, _bounded(Z)), Z.dtype)
+        return in_dtype(self._in_chunks(self._decode, _bounded(Z)), Z.dtype)
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Rows as the detector rebuilds them: encoded and decoded.
@@ -323,7 +323,7 @@ class Detector(
             In the dtype of `X`. A row without a value is rebuilt as the column means are.
         """
         rows = self._validate(X)
-        rebuilt = _in_dtype(self._in_chunks(self._reconstruct, rows), rows.dtype)
+        rebuilt = in_dtype(self._in_chunks(self._reconstruct, rows), rows.dtype)
         return self._in_layout_of(X, rebuilt)
 
     def score_features(self, X: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from ._detector import Detector
+from ._detector import Detector, in_dtype
 from ._frame import Frame
 from ._inputs import readable
 from ._params import refuse_unless_count
@@ -109,7 +109,8 @@ class LatentTools(Detector):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Observed values as they came, the others rebuilt.
+            Observed values as they came, the others rebuilt; in one pass where steps lead to no
+            finite row.
 
         Raises
         ------
@@ -138,22 +139,23 @@ class LatentTools(Detector):
         z = self._nearest_code(x, mask, n_steps, learning_rate)
         with torch.no_grad():
             rebuilt = self._frame.leave(self._net.decode(z)[0].double().numpy())
-        completed = np.where(observed, X, rebuilt).astype(X.dtype, copy=False)
-        return self._in_layout_of(given, completed)
+        completed = np.where(observed, X, rebuilt)
+        return self._in_layout_of(given, in_dtype(completed, X.dtype))
 
     def _nearest_code(
         self: Any, x: Tensor, mask: Tensor, n_steps: int, learning_rate: float
     ) -> Tensor:
         with torch.no_grad():
-            z = self._codes(self._net, x)
-        z.requires_grad_()
+            start = self._codes(self._net, x)
+        z = start.clone().requires_grad_()
         optimizer = torch.optim.Adam([z], lr=learning_rate)
         for _ in range(n_steps):
             optimizer.zero_grad()
             with torch.enable_grad():
                 (self._criterion.error(self._net.decode(z), x) * mask).sum().backward()
             optimizer.step()
-        return z.detach()
+        arrived = self._net.decode(z.detach()).isfinite().all(-1, keepdim=True)
+        return torch.where(arrived, z.detach(), start)
 
     def encoder_module(self: Any) -> EncoderModule:
         """Return the trained encoder as a module of its own, for fine-tuning in torch.

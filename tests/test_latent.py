@@ -69,6 +69,16 @@ def test_seeds_D14_gaps_are_filled_better_than_by_one_pass(model, digits):
     assert errors[1] < mean_fill
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_gaps_are_filled_with_numbers_wherever_steps_lead(dtype, model, digits):
+    X = digits[1400:1420].astype(dtype)
+    X[:, ::7] = np.nan
+    lost = model.complete(X, n_steps=3, learning_rate=1e37)
+    np.testing.assert_allclose(lost, model.complete(X, n_steps=0), rtol=1e-5)
+    X[:, 1] = 1e30
+    assert np.isfinite(model.complete(X, n_steps=3)).all()
+
+
 def test_a_row_without_values_is_named(model, digits):
     X = digits[:5].copy()
     X[3] = np.nan
