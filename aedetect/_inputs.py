@@ -27,9 +27,13 @@ def readable(X: Any, name: str = "X") -> Any:
     elif _is_torchs(X, "Tensor"):
         X = X.detach().cpu()
         X = X if str(X.layout) == "torch.strided" else X.to_dense()
-        X = X.float() if str(X.dtype) == "torch.bfloat16" else X
+        narrow = X.is_floating_point() and str(X.dtype) not in NUMPYS
+        X = X.float() if narrow else X
     _refuse(X, name)
     return X
+
+
+NUMPYS = ("torch.float16", "torch.float32", "torch.float64")
 
 
 def _refuse(X: Any, name: str) -> None:
@@ -73,7 +77,7 @@ ENCODE = "Encode it, with a OneHotEncoder for instance, or leave it out."
 
 def _is_time(dtype: Any) -> bool:
     """Whether values are dates or durations, which turn into numbers all too easily."""
-    return getattr(dtype, "kind", None) in ("m", "M")
+    return getattr(dtype, "kind", None) in ("m", "M") or str(dtype).startswith("period")
 
 
 def _is_torchs(X: Any, name: str) -> bool:

@@ -141,6 +141,7 @@ class Replayed:
 
     def _record(self, rows: Tensor) -> Tensor:
         recording, kept = Recording(), self._kept()
+        buffers = [(x, x.clone()) for x in self.promise.net.buffers()] if self.promise else []
         with torch.inference_mode(False):
             fixed = rows.clone()
         try:
@@ -148,6 +149,8 @@ class Replayed:
                 total = self.gradient(fixed)
         except Exception as error:
             recording.put_chance_back()
+            for x, value in buffers:
+                x.copy_(value)
             total = self.gradient(rows)  # raises again what is not the recording's fault
             self._give_up(f"a step cannot be recorded ({error})")
             return total

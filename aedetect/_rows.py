@@ -12,7 +12,8 @@ UNLIKE = 1000  # ratio of ranges beyond which the narrow column cannot be heard
 
 def warn_of_rows(X: np.ndarray, names: np.ndarray | None, *, units_matter: bool) -> None:
     """Warn where nothing varies, of few rows, and, where units matter, of unlike columns."""
-    some = filled(X[:SOME], column_means(X[:SOME])).astype(np.float64)
+    some = X[:: -(-len(X) // SOME)]
+    some = filled(some, column_means(some)).astype(np.float64)
     varying = np.flatnonzero(deviations(some))
     if not len(varying) and (np.fmin.reduce(X) == np.fmax.reduce(X)).all():
         warn(

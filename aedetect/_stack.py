@@ -25,7 +25,7 @@ from .networks import Coder, Layered
 
 FREE = {"random_state", "learning_rate", "weight_decay", "contamination", "tol"}
 
-WIDE = 2**21  # parameters; the products of larger networks are worth several threads
+WIDE = 2**28  # weights times rows in a step; larger steps are worth several threads
 
 # Runs the epoch it is given, with callbacks around it; True ends training.
 Around = Callable[[Callable[[], None], Coder], bool | None]
@@ -193,7 +193,8 @@ def _train(members: list[_Member], around: Around) -> None:
     if stops_early and models[0].loss_curve_:  # what a warm start begins with may be the best
         stopping.update()
 
-    threads = one_thread if flat.values.numel() < WIDE else nullcontext
+    work = flat.values.numel() * template._batch_size(kept.shape[1])
+    threads = one_thread if work < WIDE else nullcontext
 
     def epoch() -> None:
         with threads(), _complete(template, not gaps):

@@ -126,11 +126,12 @@ class _Held:
         for library, n_threads in self.before:
             if library.get_num_threads() == 1:  # else someone has set it meanwhile
                 library.set_num_threads(n_threads)
+        self.before = []
 
     def forked(self) -> None:
         """Let go in a new process, where the threads that were within do not go on."""
+        self.lock, self.n_within = Lock(), 0
         self._put_back()
-        self.__init__()  # type: ignore[misc]
 
 
 _numpys_blas = _Held()

@@ -130,6 +130,8 @@ class _Convolutional(Network):
 
     def as_rows(self, X: np.ndarray) -> np.ndarray:
         self._check_axes()
+        if X.shape[1:] == tuple(self.shape):
+            self._refuse_last()
         if self._channels_last(X.shape):
             X = np.moveaxis(X, -1, 1)
         elif X.shape[1:] != tuple(self.shape) and (1, *X.shape[1:]) != tuple(self.shape):
@@ -156,16 +158,19 @@ class _Convolutional(Network):
                 f"{self._axes} side(s)."
             )
 
+    def _refuse_last(self) -> None:
+        """Raise where items of that very shape look as if their channels came last."""
+        channels, *sides, last = self.shape
+        if last <= 4 < min([channels, *sides]):
+            raise ValueError(
+                f"{type(self).__name__}(shape={tuple(self.shape)}) is {channels} channels of "
+                f"{' x '.join(map(str, (*sides, last)))}; the channels come first. Set "
+                f"shape={(last, channels, *sides)}, or pass rows."
+            )
+
     def _check_shape(self, n_features: int) -> None:
         self._check_axes()
         name = f"{type(self).__name__}(shape={tuple(self.shape)})"
-        channels, *sides, last = self.shape
-        if last <= 4 < min([channels, *sides]):
-            first = (last, channels, *sides)
-            raise ValueError(
-                f"{name} is {channels} channels of {' x '.join(map(str, (*sides, last)))}; the "
-                f"channels come first. Set shape={first}."
-            )
         if math.prod(self.shape) != n_features:
             raise ValueError(
                 f"{name} holds {math.prod(self.shape)} values, X has {n_features} features."

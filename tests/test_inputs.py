@@ -50,6 +50,7 @@ REFUSED = {
     "two columns of one name": (TABLE.set_axis(list("abca"), axis=1), "columns named 'a'; rename"),
     "a column of dates": (TABLE.assign(t=DAYS), "Column 't' of X holds times .* Leave times out"),
     "dates alone": (pd.DataFrame({"t": DAYS, "u": DAYS}), "Column 't' of X holds times"),
+    "periods": (TABLE.assign(t=DAYS.to_period()), "Column 't' of X holds times"),
     "durations": (TABLE.assign(t=DAYS - DAYS[0]), "Column 't' of X holds times"),
     "an array of dates": (np.array([DAYS, DAYS]).T, "X holds times"),
     "a column of text": (TABLE.assign(s="x"), "Column 's' of X is not numeric .* OneHotEncoder"),
@@ -134,8 +135,8 @@ def test_a_dense_copy_is_what_travels():
     ("network", "rows", "shape"),
     [
         (Conv2d(shape=(28, 28, 1)), (6, 28, 28, 1), "1, 28, 28"),
-        (Conv2d(shape=(32, 24, 3)), (6, 32 * 24 * 3), "3, 32, 24"),
-        (Conv1d(shape=(140, 1)), (6, 140), "1, 140"),
+        (Conv2d(shape=(32, 24, 3)), (6, 32, 24, 3), "3, 32, 24"),
+        (Conv1d(shape=(140, 1)), (6, 140, 1), "1, 140"),
     ],
 )
 def test_a_shape_with_the_channels_last_is_refused(network, rows, shape, rng):

@@ -158,8 +158,8 @@ def test_in_joblibs_workers(backend, X, request):
 
 
 FORKING = """
-import os, threading, torch, sklearn.neighbors
-from threadpoolctl import threadpool_info
+import os, threading, numpy, torch, sklearn.neighbors
+from threadpoolctl import threadpool_info, threadpool_limits
 from aedetect._threads import one_thread
 
 within, done = threading.Event(), threading.Event()
@@ -169,6 +169,12 @@ def other():
         within.set()
         done.wait()
 
+with one_thread():
+    pass
+with threadpool_limits(1):
+    if os.fork() == 0:  # nobody is within
+        os._exit(any(pool["num_threads"] > 1 for pool in threadpool_info()))
+    assert os.wait()[1] == 0
 before = threadpool_info()
 thread = threading.Thread(target=other)
 thread.start()
