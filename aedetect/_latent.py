@@ -22,6 +22,9 @@ class EncoderModule(nn.Module):
     Its parameters are copies; it is an ordinary module without the axis of K models.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, net: Coder, codes: Callable[[Coder, Tensor], Tensor], frame: Frame) -> None:
         super().__init__()
         self.net, self.codes = net, codes
@@ -32,8 +35,7 @@ class EncoderModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows (n, n_features) to codes (n, latent_dim)."""
-        mean, scale = self.get_buffer("mean"), self.get_buffer("scale")
-        return self.codes(self.net, ((x - mean) / scale)[None])[0]
+        return self.codes(self.net, ((x - self.mean) / self.scale)[None])[0]
 
 
 class LatentTools(Detector):

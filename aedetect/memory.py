@@ -66,11 +66,12 @@ class MemoryAutoencoder(Autoencoder):
         return self._row_error(x_hat, x) + self.entropy * entropy(weights)
 
     def _codes(self, net: Coder, x: Tensor) -> Tensor:
-        return product(self._weights(net, net.encode(x)), net.get_parameter("items"))
+        items: Any = net.items
+        return product(self._weights(net, net.encode(x)), items)
 
     def _weights(self, net: Coder, z: Tensor) -> Tensor:
         """Share (K, n, n_items) that each item has in a code."""
-        items = net.get_parameter("items")
+        items: Any = net.items
         compare = torch.matmul if net.training else product
         cosine = compare(unit_vectors(z), unit_vectors(items).mT)
         logits = cosine / self.temperature

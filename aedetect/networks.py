@@ -132,6 +132,8 @@ class Coder(nn.Module):
         In the network's frame; they stand in for missing values.
     """
 
+    column_means: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("column_means", torch.zeros((), **FLOAT32), persistent=False)
@@ -144,7 +146,7 @@ class Coder(nn.Module):
 
     def put_means(self, x: Tensor) -> Tensor:
         """Do what `fill` does, without a look at whether there is anything to do."""
-        return torch.where(x.isnan(), self.get_buffer("column_means"), x)
+        return torch.where(x.isnan(), self.column_means, x)
 
     def encode(self, x: Tensor) -> Tensor:
         """Codes (K, n, latent_dim) of rows (K, n, n_features), which may have gaps (NaN)."""

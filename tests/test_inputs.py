@@ -208,8 +208,9 @@ def test_what_has_no_error_is_not_taken_for_normal(ensemble):
             method(far)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace")
 @pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean")  # of a shape
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch 2.6's
 @pytest.mark.parametrize("network", networks(64), ids=name_of)
 @pytest.mark.parametrize("objective", OBJECTIVES[::2], ids=name_of)
 def test_an_encoder_is_one_graph_also_for_rows_with_gaps(objective, network, digits):
@@ -230,6 +231,7 @@ def test_an_encoder_is_one_graph_also_for_rows_with_gaps(objective, network, dig
         np.testing.assert_allclose(graph(rows).detach().numpy(), codes, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower")  # on Python 3.13.0
 def test_an_encoder_compiles_without_a_break(digits):
     model = Autoencoder(epochs=1, random_state=0).fit(digits[:40].astype(np.float32))
     compiled = torch.compile(model.encoder_module(), fullgraph=True, backend="eager")
