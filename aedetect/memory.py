@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import init
+from torch.nn import functional, init
 
 from ._params import Count, NotNegative, Positive
 from .autoencoder import Autoencoder, Generators
@@ -122,4 +122,8 @@ class _UnitVectors(torch.autograd.Function):
         return torch.addcmul(slope, unit, along, value=-1) / length
 
 
-unit_vectors = _UnitVectors.apply
+def unit_vectors(z: Tensor) -> Tensor:
+    """Return z / |z|, over the last axis."""
+    if torch.compiler.is_compiling():  # old versions of torch cannot trace the class above
+        return functional.normalize(z, dim=-1)
+    return _UnitVectors.apply(z)
