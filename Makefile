@@ -24,6 +24,7 @@ test: .venv/made
 
 # The tests that depend on rounding, as on other processors.
 test-machines: .venv/made
+	@$(if $(SKYLAKEX),,echo "Left out, for want of AVX-512: OPENBLAS_CORETYPE=SkylakeX")
 	@for machine in '' 'MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Haswell' $(SKYLAKEX) \
 	    OPENBLAS_CORETYPE=Nehalem ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2; do \
 	    echo "Environment: $${machine:-plain}"; \

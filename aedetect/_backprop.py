@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .networks import Affine, Coder, Layered, widened
 
-FEW = 32  # rows
+FEW_ROWS = 32  # rows
 
 _aten = torch.ops.aten
 
@@ -204,7 +204,7 @@ class Forward:
     def release(self) -> None:
         """Keep no more than it takes to score a few rows quickly."""
         for n in list(self.unused):
-            if n > FEW:
+            if n > FEW_ROWS:
                 self.unused.pop(n, None)
 
 

@@ -337,8 +337,8 @@ class Detector(
         Returns
         -------
         ndarray of shape (n_samples, n_features), float64
-            Not negative; NaN where `X` is. A row's mean is minus its score, unless the detector
-            scores by a likelihood.
+            Not negative; NaN where `X` is, a row without a value too. The mean of a row's observed
+            values is minus its score, unless the detector scores by a likelihood.
         """
         errors = self._in_chunks(self._feature_errors, self._scorable(X))
         return self._in_layout_of(X, np.minimum(errors, WORST))

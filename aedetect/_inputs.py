@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,22 @@ from sklearn.utils.validation import validate_data
 def readable(X: Any, name: str = "X") -> Any:
     """Return what scikit-learn can read as rows: `X` itself, or the same values in another form.
 
-    Sparse matrices become dense, masked values NaN; tensors leave their graph and their device.
+    What is sparse becomes dense, masked values NaN; tensors leave their graph and their device.
 
     Raises
     ------
     ValueError, TypeError
         If `X` holds no numbers that could be read; the message says how to get at them.
     """
+    if isinstance(X, list | tuple) and any(map(np.ma.isMaskedArray, X)):
+        X = np.ma.stack(X)
     if issparse(X):
         X = X.toarray()
+    elif hasattr(X, "to_pandas") and type(X).__module__.startswith("pyarrow"):
+        X = X.to_pandas()
+    elif hasattr(X, "astype") and hasattr(X, "columns"):
+        sparse = {name: d.subtype for name, d in X.dtypes.items() if str(d).startswith("Sparse")}
+        X = X.astype(sparse) if sparse else X
     elif np.ma.isMaskedArray(X):
         X = np.ma.filled(X.astype(np.float64), np.nan)
     elif _is_torchs(X, "Tensor"):
@@ -94,6 +102,8 @@ def validated(estimator: Any, X: Any, **options: Any) -> np.ndarray:
     try:
         return validate_data(estimator, X, **options)
     except (TypeError, ValueError) as error:
+        if str(error).startswith("Complex"):  # in a list of rows, which have no dtype
+            _refuse(np.asarray(X), "X")
         _refuse_columns(X, error)
         raise
 
@@ -101,15 +111,24 @@ def validated(estimator: Any, X: Any, **options: Any) -> np.ndarray:
 def _refuse_columns(X: Any, error: Exception) -> None:
     """Raise for the column that is not made of numbers, where that is what `error` says of `X`."""
     for name in getattr(X, "columns", ()):
+        dtype = X[name].dtype
+        if _holds_times(X[name]):
+            raise ValueError(f"Column {name!r} of X holds times ({dtype}). {TIMES}") from error
         if not _is_numeric(X[name]):
             raise ValueError(
-                f"Column {name!r} of X is not numeric (dtype {X[name].dtype}). {ENCODE}"
+                f"Column {name!r} of X is not numeric (dtype {dtype}). {ENCODE}"
             ) from error
     if isinstance(X, np.ndarray) and X.ndim == 2:
         for j, cells in enumerate(X.T):
+            if X.dtype == object and _holds_times(cells):
+                raise ValueError(f"Column {j} of X holds times. {TIMES}") from error
             text = next((x for x in cells if isinstance(x, str) and not _is_numeric(x)), None)
             if text is not None:
                 raise ValueError(f"Column {j} of X holds text, {text[:50]!r}. {ENCODE}") from error
+
+
+def _holds_times(cells: Iterable[Any]) -> bool:
+    return any(isinstance(cell, date | time | timedelta) for cell in cells)
 
 
 def _refuse_duplicates(X: Any) -> None:

@@ -1,7 +1,7 @@
 """What one can do in the space of codes: walk, draw, fill gaps, and take the encoder along."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ._detector import Detector, in_dtype
 from ._frame import Frame
 from ._inputs import readable
-from ._params import refuse_unless_count
+from ._params import Count, NotNegative, Range, refuse_unless
 from ._training import seeded
 from .networks import Coder
 
@@ -55,7 +55,7 @@ class LatentTools(Detector):
         -------
         ndarray of shape (n, n_features), or n images in the layout of `a`
         """
-        refuse_unless_count(n, "n")
+        refuse_unless(Count, "n", n)
         ends = np.stack([a, b])
         start, end = self.transform(ends)
         share = np.linspace(0, 1, n)[:, None]
@@ -77,7 +77,7 @@ class LatentTools(Detector):
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        refuse_unless_count(n_samples, "n_samples")
+        refuse_unless(Count, "n_samples", n_samples)
         rng = np.random.default_rng(seeded(random_state).initial_seed())
         codes = rng.multivariate_normal(
             self.code_mean_,
@@ -117,9 +117,11 @@ class LatentTools(Detector):
         Raises
         ------
         ValueError
-            If nothing is observed in a row; the message names the first.
+            If nothing is observed in a row; the message names the first. If a parameter is no such
+            number.
         """
-        refuse_unless_count(n_steps, "n_steps", at_least=0)
+        refuse_unless(Annotated[int, Range(0)], "n_steps", n_steps)
+        refuse_unless(NotNegative, "learning_rate", learning_rate)
         given, X = X, self._scorable(X)
         if observed is None:
             observed = ~np.isnan(X)

@@ -7,7 +7,7 @@ from sklearn.neighbors import NearestNeighbors
 from ._threads import one_thread
 
 DOUBTFUL = 1e-8  # of a row's squared length: below, a difference of squared lengths is mostly noise
-FEW = 5  # columns; a tree is quicker there
+TREE_COLUMNS = 5  # at most; a tree is quicker there
 
 
 class Neighbours:
@@ -25,8 +25,8 @@ class Neighbours:
     """
 
     def __init__(self, rows: np.ndarray, k: int) -> None:
-        self.rows, self.k, self.centre = rows, min(k, len(rows)), rows.mean(axis=0)
-        algorithm = "kd_tree" if rows.shape[1] <= FEW else "brute"
+        self.rows, self.k, self.centre = rows, min(k, len(rows)), np.median(rows, axis=0)
+        algorithm = "kd_tree" if rows.shape[1] <= TREE_COLUMNS else "brute"
         self.search = NearestNeighbors(n_neighbors=min(k + 1, len(rows)), algorithm=algorithm)
         self.search.fit(rows - self.centre)
 

@@ -63,10 +63,10 @@ class Params(BaseEstimator):
         return self
 
 
-def refuse_unless_count(value: Any, name: str, at_least: int = 1) -> None:
-    """Raise for what is no such number; for parameters of methods."""
-    if not _allows(Annotated[int, Range(at_least)], value):
-        raise ValueError(f"{name}={value!r}; expected an integer at least {at_least}.")
+def refuse_unless(hint: Any, name: str, value: Any) -> None:
+    """Raise for what the annotation `hint` does not allow; for parameters of methods."""
+    if not _allows(hint, value):
+        raise ValueError(f"{name}={value!r}; expected {' or '.join(_describe(hint))}.")
 
 
 @cache

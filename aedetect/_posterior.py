@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ._detector import WORST, in_chunks
-from ._params import refuse_unless_count
+from ._params import Count, refuse_unless
 from ._training import seeded
 from ._warnings import warn
 from .autoencoder import REPORT_ROWS, Autoencoder
@@ -73,7 +73,7 @@ class PosteriorTools(Autoencoder):
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self)
-        refuse_unless_count(n_samples, "n_samples")
+        refuse_unless(Count, "n_samples", n_samples)
         z = torch.randn((n_samples, self.latent_dim_), generator=seeded(random_state), **FLOAT32)
         return self.inverse_transform(z.numpy().astype(np.float64))
 
@@ -97,7 +97,7 @@ class PosteriorTools(Autoencoder):
             ``variance="learned"``. Finite, as scores are.
         """
         check_is_fitted(self)
-        refuse_unless_count(n_draws, "n_draws")
+        refuse_unless(Count, "n_draws", n_draws)
         shape = (n_draws, 1, self.latent_dim_)
         draws = torch.randn(shape, generator=seeded(random_state), **FLOAT32)
 

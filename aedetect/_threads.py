@@ -7,13 +7,14 @@ are over sooner than the threads have met, above all beside other busy processes
 import ctypes
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from functools import cache, lru_cache
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any, TypeVar
 
 from joblib import effective_n_jobs
@@ -47,25 +48,67 @@ def one_thread() -> Iterator[None]:
 def in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
     """Yield ``function(item)`` in the order of the items, from as many threads as may be used.
 
-    That is as many as OpenMP would use here, and joblib where it runs this already.
+    That is as many as OpenMP would use here, and joblib where it runs this already. This thread
+    begins with the first item, the others with the last, and these only while a core is free: on a
+    busy one their share would come late, and be waited for.
     """
     context = copy_context()  # numpy's errstate, for instance
+    todo, over = deque(range(len(items))), Event()
+    by_others: dict[int, Result] = {}
 
-    def alone(item: Item) -> Result:
+    def alone(i: int) -> Result:
         with one_thread():
-            return context.copy().run(function, item)
+            return context.copy().run(function, items[i])
 
-    n_threads = min(len(items), _n_threads()) if len(items) > 1 else 1
-    if n_threads < 2:
-        yield from map(alone, items)
-    else:
-        with one_thread(), ThreadPoolExecutor(n_threads) as threads:
-            yield from threads.map(alone, items)
+    def help_out() -> None:
+        while todo:
+            if not _a_core_is_free():
+                over.wait(PAUSE)
+            elif (i := _next(todo.pop)) is not None:
+                by_others[i] = alone(i)
+
+    n_others = min(len(items), _n_threads()) - 1
+    if n_others < 1:
+        yield from map(alone, range(len(items)))
+        return
+    with ThreadPoolExecutor(n_others) as threads, one_thread():
+        others = [threads.submit(help_out) for _ in range(n_others)]
+        try:
+            while (i := _next(todo.popleft)) is not None:
+                yield alone(i)
+        finally:
+            todo.clear()
+            over.set()
+        for other in others:
+            other.result()
+    yield from (by_others[i] for i in sorted(by_others))
+
+
+PAUSE = 5e-3  # seconds until a thread looks again whether a core is free
+
+
+def _next(take: Callable[[], int]) -> int | None:
+    try:
+        return take()
+    except IndexError:  # none is left
+        return None
 
 
 def _n_threads() -> int:
     openmp, _ = _of_this_thread()
     return min([effective_n_jobs(-1), *(library.get_num_threads() for library in openmp)])
+
+
+def _a_core_is_free() -> bool:
+    """Whether this thread has a core to itself, as far as the system tells."""
+    try:
+        running, _, _ = LOAD.read_text().split()[3].partition("/")
+    except OSError:
+        return True
+    return int(running) <= (os.cpu_count() or 1)
+
+
+LOAD = Path("/proc/loadavg")  # Linux counts there who runs now
 
 
 def _of_this_thread() -> tuple[Iterable[Any], Callable[[int], int]]:

@@ -27,6 +27,14 @@ class _Refusal(click.ClickException):
 class _Commands(click.Group):
     """Commands whose failures are one line on stderr and exit code 2, warnings a line each."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            raise _Refusal(_in_one_line(error.format_message())) from error
+
     def invoke(self, ctx: click.Context) -> Any:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)

@@ -71,7 +71,7 @@ class Affine(nn.Module):
             init.xavier_uniform_(weight[:n_in], gain, generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = _affine if self.training else _affine_alike
+        maps = _maps(self)
         return ACTIVATIONS[self.activation](maps(x, self.weight[:, : self.n_in], self.offset))
 
     @property
@@ -92,8 +92,12 @@ class TransposedAffine(nn.Module):
         self.n_out = n_in
 
     def forward(self, z: Tensor) -> Tensor:
-        maps = _affine if self.training else _affine_alike
+        maps = _maps(self)
         return ACTIVATIONS[self.activation](maps(z, self.weight[:, : self.n_out].mT, self.offset))
+
+
+def _maps(layer: nn.Module) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
+    return _affine if layer.training else _affine_alike
 
 
 def _affine(x: Tensor, weight: Tensor, offset: Tensor | None) -> Tensor:

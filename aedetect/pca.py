@@ -20,8 +20,8 @@ class PCADetector(Detector):
     ----------
     latent_dim : int, float or "auto", default="auto"
         Number of components; a float in (0, 1] keeps the fewest components that hold that share
-        of the variance, but never as many as there are columns, since they would rebuild every row
-        exactly; "auto" is the square root of the number of columns, rounded up.
+        of the variance, but never as many as rebuild every training row exactly; "auto" is the
+        square root of the number of columns, rounded up.
     whiten : bool, default=False
         Whether `transform` divides each component by its standard deviation. Scores do not
         change.
@@ -88,7 +88,8 @@ class PCADetector(Detector):
             return principal_axes(X, int(wanted))
         mean, axes, variances = principal_axes(X)
         share = np.cumsum(variances) / max(variances.sum(), np.finfo(np.float64).tiny)
-        k = min(int(np.searchsorted(share, wanted)) + 1, len(axes), X.shape[1] - 1)
+        all_but_one = max(1, min(len(X) - 1, X.shape[1]) - 1)  # one fewer than rebuild every row
+        k = min(int(np.searchsorted(share, wanted)) + 1, all_but_one)
         return mean, axes[:k], variances[:k]
 
     def _encode(self, X: np.ndarray) -> np.ndarray:

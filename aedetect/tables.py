@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
+from ._detector import LARGEST
 from ._files import whole_file
 from ._text import brief
 
-LARGEST = 1e100  # squares of larger numbers overflow,
-SMALLEST = 1e-100  # of smaller ones vanish
+SMALLEST = 1e-100  # squares of smaller numbers vanish
 MAX_HEADER = 2**24  # characters, before anything else of a file is known
 UNREADABLE = (  # what a broken text file, or a broken gzip file, raises
     pd.errors.ParserError,
@@ -34,7 +35,8 @@ UNREADABLE = (  # what a broken text file, or a broken gzip file, raises
 )
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 NO_DELIMITERS = '+-."\r\n\0'  # of numbers and of quoted fields, or between rows
-FORMULAS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")  # how formulas of spreadsheets begin
+# How formulas of spreadsheets begin: also after white space, and in full-width characters.
+FORMULAS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 
 def read_table(path: str | os.PathLike[str], delimiter: str, max_bytes: int) -> pd.DataFrame:
@@ -227,7 +229,7 @@ def _as_numbers(frame: pd.DataFrame, names: pd.Index) -> tuple[np.ndarray, np.nd
     numbers, wrong = np.full(shape, np.nan, order="F"), np.zeros(shape, dtype=bool, order="F")
     for i, name in enumerate(names):
         column = frame[name]
-        if pd.api.types.is_numeric_dtype(column.dtype):
+        if is_numeric_dtype(column.dtype):
             numbers[:, i] = column.to_numpy(np.float64, na_value=np.nan)
             continue
         cells = column.to_numpy(object)
@@ -306,8 +308,8 @@ def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     OSError
         If something that is no regular file is there.
     """
-    text = frame.select_dtypes(exclude="number").columns
-    inert = frame.assign(**{name: frame[name].map(_inert) for name in text}).rename(columns=_inert)
+    inert = frame.apply(lambda c: c if is_numeric_dtype(c.dtype) else c.map(_inert))
+    inert = inert.rename(columns=_inert)
     with whole_file(path) as temporary:
         inert.to_csv(temporary, index=False, encoding="utf-8")
 

@@ -134,6 +134,18 @@ def busy(n: int) -> Iterator[None]:
             other.wait()
 
 
+def rounds_of(case: str, timed: dict, n: int) -> Iterator[list[tuple[float, float]]]:
+    """Seconds of the variants, which take turns in coming first, after one round to warm up.
+
+    Threads of the one before may spin for a while.
+    """
+    names = list(VARIANTS)
+    for i in range(n + 1):
+        found = {v: timed[v](case) for v in names[i % 3 :] + names[: i % 3]}
+        if i:
+            yield [found[v] for v in VARIANTS]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
@@ -148,8 +160,7 @@ def main() -> None:
             heading = f"beside {n_busy} busy process(es)"
             print(f"\n{heading:<36}" + "".join(f"{v:>16}" for v in VARIANTS))
             for case in cases():
-                rounds = [[timed[v](case) for v in VARIANTS] for _ in range(arguments.rounds + 1)]
-                median = np.median(rounds[1:], axis=0)  # the first warms up
+                median = np.median(list(rounds_of(case, timed, arguments.rounds)), axis=0)
                 shown = "".join(f"{wall:>9.3f} ({cpu:.2f})" for wall, cpu in median)
                 print(f"{case:<36}{shown}   {median[0, 0] / min(median[1:, 0]):.2f}")
     with workers() as timed:

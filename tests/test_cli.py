@@ -352,6 +352,16 @@ def test_a_spreadsheet_finds_no_formula(tmp_path):
     assert distances.min(axis=1).max() < 1e-14  # pandas 2 may miss the last digit
 
 
+def test_columns_without_text_names_are_written(tmp_path):
+    write_csv(pd.DataFrame([["=1", 1.5], ["b", -2]], columns=["=x", 7]), tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text().splitlines() == ["'=x,7", "'=1,1.5", "b,-2.0"]
+
+
+@pytest.mark.parametrize("arguments", [["--nope"], ["nope"], ["demo", "nope"]])
+def test_what_is_not_understood_is_one_line(arguments):
+    refusal(*arguments)
+
+
 def test_the_process_is_left_as_it_was(table):
     before = dict(os.environ), [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
     assert run("detect", table).exit_code == 0

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from estimators import OBJECTIVES, assert_same_scores, name_of, networks
@@ -56,6 +57,14 @@ REFUSED = {
     "a column of text": (TABLE.assign(s="x"), "Column 's' of X is not numeric .* OneHotEncoder"),
     "an array of text": (np.array([["1", "2"], ["3", "b"]]), "Column 1 of X holds text, 'b'"),
     "a mixed array": (np.array([[1, "x"], [2, "y"]], object), "Column 1 of X holds text, 'x'"),
+    "dates among objects": (TABLE.assign(t=DAYS.date), "Column 't' of X holds times .*Leave"),
+    "an array with dates": (
+        np.array([[1.0, DAYS[0]], [2.0, DAYS[1]]], object),
+        "Column 1 of X holds times",
+    ),
+    "times of arrow": (pa.table({"a": A[:, 0], "t": DAYS}), "Column 't' of X holds times"),
+    "text of arrow": (pa.table({"a": A[:, 0], "s": ["x"] * 50}), "Column 's' of X is not numeric"),
+    "rows of complex numbers": (list(map(list, A + 1j)), "Complex data not supported.*np.hstack"),
     "complex numbers": (A + 1j, "Complex data not supported.*np.hstack"),
     "a complex tensor": (torch.tensor(A + 1j), "Complex data not supported"),
     "a generator": ((row for row in A), r"X is a generator.*np.array\(list\(X\)\)"),
@@ -91,6 +100,9 @@ ACCEPTED = {
     "sparse tensor": torch.tensor(A).to_sparse(),
     "tensor of a graph": torch.tensor(A, requires_grad=True),
     "lists": A.tolist(),
+    "table of arrow": pa.table({name: TABLE[name] for name in TABLE}),
+    "sparse table": TABLE.assign(a=TABLE["a"].astype(pd.SparseDtype(np.float32, 0))),
+    "rows with a mask": list(np.ma.masked_array(A, np.zeros_like(A))),
     "table": TABLE,
 }
 
@@ -124,6 +136,14 @@ def test_masked_values_are_missing():
     np.testing.assert_array_equal(
         fitted.score_samples(X[kept]), PCADetector().fit(with_gaps[kept]).score_samples(X[kept])
     )
+
+
+def test_in_a_list_of_rows_too():
+    rows = list(np.ma.masked_greater(A.astype(float), 2))
+    with_gaps = np.ma.filled(np.ma.stack(rows), np.nan)
+    assert np.isnan(with_gaps).any()
+    fitted, expected = (PCADetector().fit(X).score_samples(X) for X in (rows, with_gaps))
+    np.testing.assert_array_equal(fitted, expected)
 
 
 def test_a_dense_copy_is_what_travels():
@@ -246,6 +266,11 @@ ARGUMENTS = {
     "half a sample": (PLAIN, lambda m: m.sample(2.5), "n_samples=2.5; expected an integer"),
     "less than none": (SPREAD, lambda m: m.sample(-1), "n_samples=-1; expected an integer"),
     "no path": (PLAIN, lambda m: m.interpolate(A[0], A[1], n=0), "n=0; expected an integer"),
+    "steps of text": (
+        PLAIN,
+        lambda m: m.complete(A, learning_rate="x"),
+        "learning_rate='x'; expected a number at least 0",
+    ),
     "steps back": (PLAIN, lambda m: m.complete(A, n_steps=-1), "n_steps=-1; .* at least 0"),
     "no draws": (SPREAD, lambda m: m.log_likelihood(A, n_draws=0), "n_draws=0; expected an"),
     "a file": (PLAIN, lambda m: m.inverse_transform("codes.csv"), "Z is a str; expected a table"),

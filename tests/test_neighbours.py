@@ -62,6 +62,13 @@ def test_there_may_be_fewer_rows_than_are_asked_for(rng):
     np.testing.assert_array_equal(Neighbours(rows[:1], 1)(rows[:1])[0], [[0.0]])
 
 
+def test_one_row_far_away_makes_no_other_doubtful(rng, monkeypatch):
+    rows = TABLES["one row far away"](rng, 12)
+    search = Neighbours(rows, 5)
+    monkeypatch.setattr("aedetect._neighbours.cdist", None)  # is not needed
+    search(rows[:-1])
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_a_kernel_autoencoder_rebuilds_rows_from_others_alone(table, rng):
     X = TABLES[table](rng, 12)

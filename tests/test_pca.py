@@ -79,6 +79,13 @@ def test_a_share_leaves_something_to_be_wrong_in(share, rng):
     np.testing.assert_allclose(detector.components_[0] ** 2, 0.5, atol=0.05)
 
 
+def test_with_few_rows_too(rng):
+    X = rng.standard_normal((10, 40))
+    detector = PCADetector(latent_dim=1.0).fit(X)
+    assert detector.latent_dim_ == 8  # nine would rebuild all ten
+    assert -detector.score_samples(X).max() > 1e-6
+
+
 def test_too_many_components_are_refused(digits):
     with pytest.raises(ValueError, match="latent_dim=65 exceeds the 64 columns"):
         PCADetector(latent_dim=65).fit(digits)

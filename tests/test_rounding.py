@@ -132,6 +132,13 @@ def test_nothing_is_flagged_where_all_rows_are_equal():
 # Constants ------------------------------------------------------------------------------------
 
 
+def test_sums_that_differ_by_rounding_are_constant():
+    X = np.full((50, 3), 0.3)
+    X[::2] = 0.1 + 0.2
+    with pytest.warns(UserWarning, match="All columns of X are constant"):
+        PCADetector().fit(X)
+
+
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e6 / 3, 1e-200, 1e300])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("gaps", [False, True])

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, get_ident
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from aedetect import (
     PCADetector,
 )
 from aedetect._detector import in_chunks
-from aedetect._threads import _of_this_thread, in_threads, one_thread
+from aedetect._threads import _a_core_is_free, _of_this_thread, in_threads, one_thread
 from aedetect.model_selection import StackedGridSearchCV
 
 NET = Autoencoder(network=(8,), epochs=2, batch_size=64, random_state=0)
@@ -37,8 +37,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:The network did not learn")
 
 
 @pytest.fixture(autouse=True)
-def two_threads():
-    """As many as a user's process would have on two cores."""
+def two_threads(monkeypatch):
+    """As many as a user's process would have on two cores that nothing else runs on."""
+    monkeypatch.setattr("aedetect._threads._a_core_is_free", lambda: True)
     n_threads = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
@@ -214,6 +215,35 @@ def test_blocks_are_worked_on_in_order_by_threads_of_one_thread_each():
     with one_thread():  # as in a worker that has one core
         together = Barrier(1)
         assert [i for i, _ in in_threads(work, range(3))] == [0, 1, 2]
+
+
+def test_no_block_is_begun_on_a_core_that_is_busy(monkeypatch):
+    monkeypatch.setattr("aedetect._threads._a_core_is_free", lambda: False)
+    assert list(in_threads(lambda _: get_ident(), range(8))) == [get_ident()] * 8
+
+
+@pytest.mark.parametrize("place", [0, 3, 7])
+def test_a_block_that_fails_ends_all(place):
+    done = []
+
+    def work(i):
+        if i == place:
+            raise IndexError(i)
+        done.append(i)
+
+    with pytest.raises(IndexError, match=str(place)):
+        list(in_threads(work, range(8)))
+    assert place not in done
+
+
+def test_whether_a_core_is_free_is_read_from_the_system(monkeypatch, tmp_path):
+    monkeypatch.undo()
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr("aedetect._threads.LOAD", tmp_path / "loadavg")
+    assert _a_core_is_free()  # unless it is told otherwise
+    for running in range(1, 5):
+        (tmp_path / "loadavg").write_text(f"0.42 0.91 0.96 {running}/85 19674\n")
+        assert _a_core_is_free() == (running <= 2)
 
 
 def test_numpys_error_state_holds_in_blocks():

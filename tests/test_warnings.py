@@ -110,6 +110,17 @@ def test_subclass_that_fits_is_the_nearest_line_of_a_user(elsewhere, table):
     assert [(w.filename, w.lineno) for w in found] == [(elsewhere.__file__, line)]
 
 
+def test_a_users_module_may_be_named_as_one_of_pythons_own(table, tmp_path):
+    path = tmp_path / "code.py"
+    path.write_text(SUBCLASS)
+    spec = importlib.util.spec_from_file_location("code", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with caught("the identity") as found:
+        module.Fitting(latent_dim=5, epochs=1).fit(table)
+    assert {warning.filename for warning in found} == {str(path)}
+
+
 def test_where_no_line_is_a_users(table):
     with caught("the identity") as found, ThreadPoolExecutor(1) as pool:
         pool.submit(Autoencoder(latent_dim=5, epochs=1).fit, table).result()
