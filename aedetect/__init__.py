@@ -4,55 +4,55 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .anomaly import AnomalyDetector as AnomalyDetector
-    from .autoencoder import Autoencoder as Autoencoder
-    from .contractive import ContractiveAutoencoder as ContractiveAutoencoder
-    from .convolution import Conv1d as Conv1d
-    from .convolution import Conv2d as Conv2d
-    from .core import RobustCore as RobustCore
-    from .corruption import Downsample as Downsample
-    from .corruption import GaussianNoise as GaussianNoise
-    from .corruption import Grayscale as Grayscale
-    from .corruption import MaskingNoise as MaskingNoise
-    from .corruption import Patch as Patch
-    from .corruption import SaltAndPepper as SaltAndPepper
-    from .corruption import SwapNoise as SwapNoise
-    from .denoising import DenoisingAutoencoder as DenoisingAutoencoder
-    from .ensemble import AutoencoderEnsemble as AutoencoderEnsemble
-    from .kernel import KernelAutoencoder as KernelAutoencoder
-    from .memory import MemoryAutoencoder as MemoryAutoencoder
-    from .networks import Dense as Dense
-    from .networks import Tied as Tied
-    from .pca import PCADetector as PCADetector
-    from .sparse import SparseAutoencoder as SparseAutoencoder
-    from .variational import VariationalAutoencoder as VariationalAutoencoder
+    from .detectors.anomaly import AnomalyDetector as AnomalyDetector
+    from .detectors.autoencoder import Autoencoder as Autoencoder
+    from .detectors.contractive import ContractiveAutoencoder as ContractiveAutoencoder
+    from .detectors.core import RobustCore as RobustCore
+    from .detectors.denoising import DenoisingAutoencoder as DenoisingAutoencoder
+    from .detectors.ensemble import AutoencoderEnsemble as AutoencoderEnsemble
+    from .detectors.kernel import KernelAutoencoder as KernelAutoencoder
+    from .detectors.memory import MemoryAutoencoder as MemoryAutoencoder
+    from .detectors.pca import PCADetector as PCADetector
+    from .detectors.sparse import SparseAutoencoder as SparseAutoencoder
+    from .detectors.variational import VariationalAutoencoder as VariationalAutoencoder
+    from .networks.convolution import Conv1d as Conv1d
+    from .networks.convolution import Conv2d as Conv2d
+    from .networks.dense import Dense as Dense
+    from .networks.dense import Tied as Tied
+    from .objectives.corruption import Downsample as Downsample
+    from .objectives.corruption import GaussianNoise as GaussianNoise
+    from .objectives.corruption import Grayscale as Grayscale
+    from .objectives.corruption import MaskingNoise as MaskingNoise
+    from .objectives.corruption import Patch as Patch
+    from .objectives.corruption import SaltAndPepper as SaltAndPepper
+    from .objectives.corruption import SwapNoise as SwapNoise
 
 __version__ = "0.1.0"
 
 # Loaded on first use, so that `import aedetect` costs nothing and the command line answers at once.
 _HOMES = {
-    "AnomalyDetector": "anomaly",
-    "Autoencoder": "autoencoder",
-    "AutoencoderEnsemble": "ensemble",
-    "ContractiveAutoencoder": "contractive",
-    "Conv1d": "convolution",
-    "Conv2d": "convolution",
-    "DenoisingAutoencoder": "denoising",
-    "Dense": "networks",
-    "Downsample": "corruption",
-    "GaussianNoise": "corruption",
-    "Grayscale": "corruption",
-    "KernelAutoencoder": "kernel",
-    "MaskingNoise": "corruption",
-    "MemoryAutoencoder": "memory",
-    "PCADetector": "pca",
-    "Patch": "corruption",
-    "RobustCore": "core",
-    "SaltAndPepper": "corruption",
-    "SparseAutoencoder": "sparse",
-    "SwapNoise": "corruption",
-    "Tied": "networks",
-    "VariationalAutoencoder": "variational",
+    "AnomalyDetector": "detectors.anomaly",
+    "Autoencoder": "detectors.autoencoder",
+    "AutoencoderEnsemble": "detectors.ensemble",
+    "ContractiveAutoencoder": "detectors.contractive",
+    "Conv1d": "networks.convolution",
+    "Conv2d": "networks.convolution",
+    "DenoisingAutoencoder": "detectors.denoising",
+    "Dense": "networks.dense",
+    "Downsample": "objectives.corruption",
+    "GaussianNoise": "objectives.corruption",
+    "Grayscale": "objectives.corruption",
+    "KernelAutoencoder": "detectors.kernel",
+    "MaskingNoise": "objectives.corruption",
+    "MemoryAutoencoder": "detectors.memory",
+    "PCADetector": "detectors.pca",
+    "Patch": "objectives.corruption",
+    "RobustCore": "detectors.core",
+    "SaltAndPepper": "objectives.corruption",
+    "SparseAutoencoder": "detectors.sparse",
+    "SwapNoise": "objectives.corruption",
+    "Tied": "networks.dense",
+    "VariationalAutoencoder": "detectors.variational",
 }
 
 __all__ = [*_HOMES, "__version__"]

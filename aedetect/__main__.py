@@ -1,6 +1,6 @@
 """Run the command line as ``python -m aedetect``."""
 
-from .cli import main
+from .apps.cli import main
 
 if __name__ == "__main__":
     main(prog_name="aedetect")

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score, roc_curve
 from sklearn.pipeline import Pipeline
 
-from ._linear import column_means, filled, principal_axes
+from .rows.linear import column_means, filled, principal_axes
 
 METRICS = ("roc_auc", "average_precision", "f1", "recall_at_fpr")
 

@@ -1,0 +1,377 @@
+"""What every detector shares: validation, the threshold and its sign."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from ..models.base import Model
+from ..params import Params
+from ..rows.blocks import in_chunks
+from ..rows.checks import refuse_infinite, refuse_unusable, warn_of_rows
+from ..rows.inputs import readable, validated
+from ..rows.limits import LARGEST, WORST, bounded, in_dtype
+from ..rows.threshold import Contamination, find_threshold
+
+FEW_ROWS = 64  # buffers for so many are kept, to score a few rows quickly
+
+
+@contextmanager
+def _all_or_nothing(estimator: object) -> Iterator[None]:
+    """Undo every change of the estimator's attributes if the block fails."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+class Detector(
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    OutlierMixin,
+    CallbackSupportMixin,
+    Params,
+    ABC,
+):
+    """Base of detectors that squeeze a row into a code and rebuild it.
+
+    A subclass says how it learns (`_learn`), and from what parameters. All that is learned is in
+    `model_`, which encodes, rebuilds and tells errors on plain arrays.
+
+    Scores follow scikit-learn: high means normal, ``decision_function`` is the score above the
+    threshold, and ``predict`` returns +1 for inliers and -1 for outliers.
+    """
+
+    contamination: Contamination = "auto"
+
+    _min_features: ClassVar[int] = 2  # of one column nothing is left to compress
+
+    @abstractmethod
+    def _learn(self, X: np.ndarray) -> Model:
+        """Learn from validated rows."""
+
+    @property
+    def _units_matter(self) -> bool:
+        """Whether a column counts for more if its values are larger."""
+        return True
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn what normal rows look like, and the threshold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, at least two. NaN stands for a missing value: the column mean goes into
+            the network instead, and errors are taken over observed values only. Each row and each
+            column needs an observed value. Sparse matrices are made dense.
+        y : ignored
+            Nothing is learned from it; callbacks that score get it.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data are unusable; the message names which. The estimator is
+            then left as it was before the call.
+
+        Warns
+        -----
+        UserWarning
+            If all columns are constant; if there are 5 rows or fewer; if the ranges of columns
+            differ by more than a factor of 1,000, where that decides what counts.
+        """
+        with _all_or_nothing(self):
+            return self._fit_with_callbacks(X, y)
+
+    @with_callbacks
+    def _fit_with_callbacks(self, X: Any, y: Any) -> Self:
+        rows = self._prepared(X)
+        warn_of_rows(
+            rows,
+            getattr(self, "feature_names_in_", None),
+            units_matter=self._units_matter and getattr(X, "ndim", 2) <= 2,
+        )
+        self.model_: Any = self._fit(rows, y)
+        self._set_threshold(rows)
+        return self
+
+    def _fit(self, X: np.ndarray, y: Any) -> Model:
+        """Learn, in one step that callbacks are told of."""
+        now: dict[str, Any] = {"estimator": self, "X": X, "y": y}
+        context = self._init_callback_context(max_subtasks=0)
+        context.call_on_fit_task_begin(**now)
+        model = self._learn(X)
+        context.call_on_fit_task_end(
+            **now, reconstruction_attributes=lambda: self._attributes(model, X)
+        )
+        return model
+
+    def _attributes(self, model: Model, X: np.ndarray) -> dict[str, Any]:
+        """What an estimator with that model has, for callbacks that score."""
+        return {"model_": model, "offset_": self._threshold(model, X)}
+
+    def _prepared(self, X: Any) -> np.ndarray:
+        """Check parameters and training rows."""
+        self._check_params()
+        return self._scorable(X, reset=True)
+
+    def _scorable(self, X: Any, *, reset: bool = False) -> np.ndarray:
+        """Return validated rows whose error can be told."""
+        return self._validate(X, reset=reset)
+
+    @property
+    def _column_names(self) -> Sequence[Any]:
+        """What columns are called in errors: by their numbers where they have no names."""
+        return getattr(self, "feature_names_in_", range(self.n_features_in_))
+
+    def _set_threshold(self, X: np.ndarray) -> None:
+        self.offset_ = self._threshold(self.model_, X)
+
+    def _threshold(self, model: Model, X: np.ndarray) -> float:
+        scores = self._training_scores(model, X)
+        lost = int(np.count_nonzero(scores <= -WORST))
+        if lost:
+            raise ValueError(
+                f"{lost} training rows have no finite score; X holds "
+                f"values up to {np.nanmax(np.abs(X)):.3g}, scale it (StandardScaler)."
+            )
+        return find_threshold(scores, self.contamination, logarithmic=model.logarithmic)
+
+    def _training_scores(self, model: Model, X: np.ndarray) -> np.ndarray:
+        return _scores(model, X)
+
+    @property
+    def _n_features_out(self) -> int:
+        """Number of columns that `transform` returns."""
+        return self.model_.latent_dim
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Codes of rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, latent_dim_), or what `set_output` asks for
+            In the dtype of `X`. A row without a value has the code of the column means.
+        """
+        X = self._validate(X)
+        return in_dtype(_in_chunks(self.model_, self.model_.codes, X), X.dtype)
+
+    def inverse_transform(self, Z: Any) -> np.ndarray:
+        """Rows rebuilt from codes.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, latent_dim_)
+            Codes.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self)
+        with np.errstate(over="ignore", invalid="ignore"):  # it adds up all values
+            Z = check_array(
+                readable(Z, "Z"), dtype=[np.float64, np.float32], order="C", input_name="Z"
+            )
+        if Z.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"Z has {Z.shape[1]} columns; codes of this {type(self).__name__} have "
+                f"{self._n_features_out}."
+            )
+        return in_dtype(_in_chunks(self.model_, self.model_.rows, bounded(Z)), Z.dtype)
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """Rows as the detector rebuilds them: encoded and decoded.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            In the dtype of `X`. A row without a value is rebuilt as the column means are.
+        """
+        rows = self._validate(X)
+        rebuilt = in_dtype(_in_chunks(self.model_, self.model_.rebuilt, rows), rows.dtype)
+        return self._in_layout_of(X, rebuilt)
+
+    def score_features(self, X: Any) -> np.ndarray:
+        """Error of each value: which columns make a row strange.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), float64
+            Not negative; NaN where `X` is, a row without a value too. The mean of a row's observed
+            values is minus its score, unless the detector scores by a likelihood.
+        """
+        rows = self._scorable(X)
+        errors = _in_chunks(self.model_, self.model_.errors, rows)
+        return self._in_layout_of(X, np.minimum(errors, WORST))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Score of each row: minus the mean error over its observed columns. High means normal.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+            Finite. A row without a value (all NaN) has the lowest score there is, -1e300.
+        """
+        rows = self._scorable(X)
+        return _scores(self.model_, rows)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Score above the threshold: ``score_samples(X) - offset_``. Negative means outlier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:
+        """+1 for inliers, -1 for outliers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), int
+        """
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean of `score_samples`, so that grid search prefers the lower error.
+
+        It prefers the identity, too: maximised over ``latent_dim`` it picks the widest code,
+        which detects nothing. With labelled rows, search with an ROC AUC scorer instead.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        float
+        """
+        return float(self.score_samples(X).mean())
+
+    def _validate(self, X: Any, *, reset: bool = False) -> np.ndarray:
+        """Return `X` as a C-ordered float array, NaN for gaps; errors name row and column."""
+        if not reset:
+            check_is_fitted(self)
+        array = X if not reset and self._is_ready(X) else self._checked(X, reset)
+        if not -LARGEST <= float(array.min()) <= float(array.max()) <= LARGEST:  # or some are NaN
+            refuse_infinite(array, self._column_names)
+            if reset:
+                refuse_unusable(array, self._column_names)
+            array = bounded(array)
+        return array
+
+    def _is_ready(self, X: Any) -> bool:
+        """Say whether scikit-learn's checks, longer than scoring a row, would find nothing."""
+        return (
+            type(X) is np.ndarray
+            and X.dtype in (np.float32, np.float64)
+            and X.ndim == 2
+            and X.shape[1] == self.n_features_in_
+            and len(X) > 0
+            and X.flags.c_contiguous
+            and not hasattr(self, "feature_names_in_")
+        )
+
+    def _checked(self, X: Any, reset: bool) -> np.ndarray:
+        X = readable(X)
+        return validated(
+            self,
+            X if getattr(X, "ndim", 2) <= 2 else self._as_rows(np.asarray(X), reset),
+            reset=reset,
+            dtype=[np.float64, np.float32],
+            order="C",
+            ensure_all_finite=False,
+            ensure_min_samples=2 if reset else 1,
+            ensure_min_features=self._min_features if reset else 1,
+        )
+
+    def _as_rows(self, X: np.ndarray, reset: bool = False) -> np.ndarray:
+        """Images or windows (n, ...) as rows (n, n_features)."""
+        return X.reshape(len(X), -1)
+
+    def _from_rows(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Undo `_as_rows`."""
+        return rows.reshape(shape)
+
+    def _in_layout_of(self, X: Any, rows: np.ndarray) -> np.ndarray:
+        """Give results the shape that the images or windows `X` came in."""
+        return self._from_rows(rows, X.shape) if getattr(X, "ndim", 2) > 2 else rows
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _scores(model: Model, X: np.ndarray) -> np.ndarray:
+    errors = _in_chunks(model, model.row_errors, X)
+    maybe_empty = np.flatnonzero(np.isnan(X[:, 0]))
+    errors[maybe_empty[np.isnan(X[maybe_empty]).all(axis=1)]] = WORST
+    return -np.fmin(errors, WORST)  # also where an error is NaN, as infinity less infinity is
+
+
+def _in_chunks(
+    model: Model, function: Callable[[np.ndarray], np.ndarray], X: np.ndarray
+) -> np.ndarray:
+    """Apply `function` to blocks of rows, of which some may be too large to compute with."""
+    quietly = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+    try:
+        return in_chunks(quietly(function), X, model.block)
+    finally:
+        if len(X) > FEW_ROWS:
+            model.release()
+
+
+def default_latent_dim(n_features: int) -> int:
+    """Square root of the number of columns, rounded up, and less than all of them."""
+    return max(1, min(n_features - 1, int(np.ceil(np.sqrt(n_features)))))

@@ -1,0 +1,182 @@
+"""Ensemble: K autoencoders trained as one stack, whose errors are combined."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from sklearn.base import clone
+
+from ..chance import seeded
+from ..models.ensemble import EnsembleModel
+from ..params import STACK_BYTES, Count, Range
+from ..rows.checks import refuse_out_of_range
+from ..rows.linear import column_means
+from .autoencoder import Autoencoder
+from .base import Detector
+from .many import fit_all
+
+
+class AutoencoderEnsemble(Detector):
+    """Score rows by what several autoencoders think of them.
+
+    The members differ in their seeds and, if wanted, in their rows and columns. They are trained
+    as one stack of networks, several times faster than one after another, and each ends as if it
+    had been trained alone, with its own best epoch under early stopping.
+
+    Parameters
+    ----------
+    estimator : Autoencoder or tuple of them, default=None
+        What to make members of; of several, member k follows ``estimator[k % len(estimator)]``, so
+        that widths or objectives may differ. None is a plain `Autoencoder`. Its random state is
+        not used.
+    n_estimators : int, default=8
+        Number of members.
+    bootstrap : bool, default=False
+        Give each member its own rows, as many as there are, drawn with replacement (Breiman, 1996).
+    max_features : int or float, default=1.0
+        Columns a member sees, drawn for each: a number, at least 2, or a share (Ho, 1998).
+    aggregation : {"mean", "median", "rank", "log_mean"}, default="mean"
+        How errors become one: their mean, their median, the mean share of training rows with a
+        smaller error (which is 1 for all rows beyond the worst of them), or the mean logarithm.
+    max_stack_bytes : int, default=16777216
+        Memory for parameters and activations of one stack; more members train in several.
+    contamination : float or "auto", default="auto"
+        Share of training rows, from 0 to 0.5, that the threshold puts outside.
+    random_state : int, RandomState or None, default=None
+        Seed of the members' seeds, rows and columns.
+
+    Attributes
+    ----------
+    estimators_ : list of Autoencoder
+        Fitted members.
+    features_ : list of ndarray of int
+        Columns that each sees.
+    training_errors_ : list of ndarray of shape (n_samples,)
+        Sorted errors of the training rows, one array a member, with ``aggregation="rank"``.
+    mean_ : ndarray of shape (n_features,)
+        Column means, which rebuild columns that no member sees.
+    offset_ : float
+        Threshold on the score.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+        Only where `X` had column names.
+
+    See Also
+    --------
+    aedetect.model_selection.StackedGridSearchCV : Searches parameters with the same speed.
+
+    References
+    ----------
+    Chen, Sathe, Aggarwal & Turaga, "Outlier detection with autoencoder ensembles", 2017.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from aedetect import Autoencoder, AutoencoderEnsemble
+    >>> X = load_digits().data
+    >>> members = Autoencoder(latent_dim=8, epochs=10)
+    >>> ensemble = AutoencoderEnsemble(
+    ...     estimator=members, n_estimators=4, random_state=0
+    ... ).fit(X)
+    >>> ensemble.transform(X).shape
+    (1797, 32)
+    """
+
+    estimator: Autoencoder | tuple[Autoencoder, ...] | None = None
+    n_estimators: Count = 8
+    bootstrap: bool = False
+    max_features: Count | Annotated[float, Range(0, 1, above_low=True)] = 1.0
+    aggregation: Literal["mean", "median", "rank", "log_mean"] = "mean"
+    max_stack_bytes: Count = STACK_BYTES
+    random_state: int | np.random.RandomState | None = None
+
+    def _learn(self, X: np.ndarray) -> EnsembleModel:
+        rng = np.random.default_rng(seeded(self.random_state).initial_seed())
+        members = [self._member(k, rng) for k in range(self.n_estimators)]
+        features = [self._some_columns(X.shape[1], rng) for _ in members]
+        data = [self._rows_of(X, columns, rng) for columns in features]
+        fitted = fit_all(members, data, self.max_stack_bytes)
+        for k, (_, failure, _) in enumerate(fitted):
+            if failure:
+                raise ValueError(f"Member {k}: {failure}")
+        self.estimators_ = [member for member, *_ in fitted]
+        models = [member.model_ for member in self.estimators_]
+        return EnsembleModel(models, features, column_means(X), self.aggregation).knowing(X)
+
+    def _member(self, k: int, rng: np.random.Generator) -> Autoencoder:
+        template = self._templates[k % len(self._templates)]
+        return clone(template).set_params(random_state=int(rng.integers(2**31)), warm_start=False)
+
+    @property
+    def _templates(self) -> Sequence[Autoencoder]:
+        given = Autoencoder() if self.estimator is None else self.estimator
+        templates = given if isinstance(given, Sequence) else [given]
+        if not templates:
+            raise ValueError("estimator=() is empty; expected an Autoencoder or several.")
+        return templates
+
+    def _as_rows(self, X: np.ndarray, reset: bool = False) -> np.ndarray:
+        if not reset:
+            return self.estimators_[0]._as_rows(X)
+        layouts = [template._as_rows(X, reset=True) for template in self._templates]
+        if any((layout[:1] != layouts[0][:1]).any() for layout in layouts):
+            raise ValueError(
+                "Networks of the ensemble take images in different layouts; pass rows."
+            )
+        return layouts[0]
+
+    def _from_rows(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        return self.estimators_[0]._from_rows(rows, shape)
+
+    def _check_params(self) -> Self:
+        super()._check_params()
+        for template in self._templates:
+            template._check_params()
+        return self
+
+    def _scorable(self, X: Any, *, reset: bool = False) -> np.ndarray:
+        X = super()._scorable(X, reset=reset)
+        losses = [t.loss for t in self._templates] if reset else [m.loss_ for m in self.estimators_]
+        if "binary_cross_entropy" in losses:
+            refuse_out_of_range(X, "binary_cross_entropy", self._column_names)
+        return X
+
+    def _some_columns(self, d: int, rng: np.random.Generator) -> np.ndarray:
+        wanted = self.max_features
+        n = wanted if isinstance(wanted, int) else max(2, round(wanted * d))
+        if not 2 <= n <= d:
+            raise ValueError(
+                f"max_features={wanted!r} is {n} of the {d} columns of X; expected 2 to {d}, or a "
+                "share like 0.5."
+            )
+        return np.arange(d) if n == d else np.sort(rng.choice(d, n, replace=False))
+
+    def _rows_of(self, X: np.ndarray, columns: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """What a member learns from; `X` itself where it is all of it, so that it is kept once."""
+        if self.bootstrap:
+            X = X[rng.integers(len(X), size=len(X))]
+        if len(columns) == X.shape[1]:
+            return X
+        some = np.ascontiguousarray(X[:, columns])
+        return some[~np.isnan(some).all(axis=1)]
+
+    @property
+    def _units_matter(self) -> bool:
+        return any(template._units_matter for template in self._templates)
+
+    @property
+    def features_(self) -> list[np.ndarray]:
+        """Columns that each member sees."""
+        return self.model_.columns
+
+    @property
+    def training_errors_(self) -> list[np.ndarray]:
+        """Sorted errors of the training rows."""
+        if self.aggregation != "rank":
+            raise AttributeError('training_errors_ is there with aggregation="rank" only')
+        return self.model_.training_errors
+
+    @property
+    def mean_(self) -> np.ndarray:
+        """Column means."""
+        return self.model_.column_means

@@ -1,0 +1,92 @@
+"""Kernel autoencoder: rebuild a row from the training rows around it."""
+
+import numpy as np
+from sklearn.cluster import kmeans_plusplus
+
+from ..chance import seeded
+from ..models.kernel import KernelModel
+from ..params import Count, Positive
+from ..rows.linear import column_means, filled
+from .base import Detector
+
+
+class KernelAutoencoder(Detector):
+    """Score rows by their distance from a weighted mean of the training rows around them.
+
+    ``x_hat = sum_i w_i a_i`` over the nearest training rows a_i, with weights
+    ``softmax_i(-||x - a_i||^2 / (2 h^2))``: attention over remembered rows, or a step of mean shift
+    (Nadaraya & Watson, 1964; Fukunaga & Hostetler, 1975). Nothing is trained. A row equal to a
+    remembered one is scored without it.
+
+    Parameters
+    ----------
+    bandwidth : float, default=0.25
+        h, as a share of the median distance to the 5th nearest neighbour in training (where that is
+        not 0).
+    n_neighbors : int or None, default=50
+        Nearest rows that have weight; None for all, which takes longer. In many columns all rows
+        are about equally far, and what lies beyond the nearest blurs the mean.
+    max_items : int, default=10000
+        Rows remembered at most; of more, this many are picked far apart from each other by
+        k-means++ seeding (Arthur & Vassilvitskii, 2007).
+    contamination : float or "auto", default="auto"
+        Share of training rows, from 0 to 0.5, that the threshold puts outside.
+    random_state : int, RandomState or None, default=None
+        Of the seeding, which happens only beyond `max_items`.
+
+    Attributes
+    ----------
+    items_ : ndarray of shape (n_items, n_features)
+        Remembered rows, gaps filled by the column means.
+    mean_ : ndarray of shape (n_features,)
+        Column means.
+    bandwidth_ : float
+        h, in the data's unit.
+    offset_ : float
+        Threshold on the score.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+        Only where `X` had column names.
+
+    See Also
+    --------
+    MemoryAutoencoder : Remembers learned items instead.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from aedetect import KernelAutoencoder
+    >>> X = load_digits().data
+    >>> KernelAutoencoder().fit(X[:500]).predict(X[500:503])
+    array([1, 1, 1])
+    """
+
+    bandwidth: Positive = 0.25
+    n_neighbors: Count | None = 50
+    max_items: Count = 10_000
+    random_state: int | np.random.RandomState | None = None
+
+    _min_features = 1
+
+    def _learn(self, X: np.ndarray) -> KernelModel:
+        means = column_means(X)
+        items = filled(X, means).astype(np.float64)
+        if len(X) > self.max_items:
+            seed = int(seeded(self.random_state).initial_seed() % 2**32)
+            items = kmeans_plusplus(items, self.max_items, random_state=seed)[0]
+        return KernelModel.of(items, means, self.n_neighbors or len(items), self.bandwidth)
+
+    @property
+    def items_(self) -> np.ndarray:
+        """Remembered rows."""
+        return self.model_.items
+
+    @property
+    def mean_(self) -> np.ndarray:
+        """Column means."""
+        return self.model_.column_means
+
+    @property
+    def bandwidth_(self) -> float:
+        """h, in the data's unit."""
+        return self.model_.bandwidth

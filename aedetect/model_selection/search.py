@@ -1,0 +1,494 @@
+"""Parameter searches that train their candidates together; with the splits for detectors."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+import numpy as np
+from joblib import Parallel, parallel_config
+from sklearn import config_context
+from sklearn.base import BaseEstimator, clone
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    RandomizedSearchCV,
+    check_cv,
+)
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing, indexable
+
+from ..params import STACK_BYTES
+from .splits import Fold, InlierKFold, NoveltySplit, n_rows
+
+__all__ = [
+    "InlierKFold",
+    "NoveltySplit",
+    "StackedGridSearchCV",
+    "StackedHalvingGridSearchCV",
+    "StackedRandomizedSearchCV",
+]
+
+logger = logging.getLogger("aedetect")
+
+
+class _Shelf:
+    """Estimators trained ahead, found by their parameters and the rows they learned from."""
+
+    def __init__(self) -> None:
+        self.fitted: dict[Any, tuple[Any, str | None]] = {}
+
+    def put(self, key: Any, trained: Any, failure: str | None) -> None:
+        self.fitted[key] = trained, failure
+
+    def take(self, key: Any) -> tuple[Any, str | None] | None:
+        return self.fitted.pop(key, None)
+
+    @staticmethod
+    def key(estimator: Any, rows: np.ndarray) -> Any:
+        parameters = estimator.get_params(deep=True).items()
+        return rows.tobytes(), tuple((name, _identity(value)) for name, value in parameters)
+
+
+class _FromShelf:
+    """An estimator whose `fit` takes what was trained ahead, and trains only what was not."""
+
+    def __init__(self, estimator: Any, shelf: _Shelf) -> None:
+        self.estimator, self.shelf = estimator, shelf
+
+    def __sklearn_clone__(self) -> "_FromShelf":
+        return _FromShelf(clone(self.estimator), self.shelf)
+
+    def set_params(self, **parameters: Any) -> Self:
+        self.estimator.set_params(**parameters)
+        return self
+
+    def fit(self, X: Any, y: Any = None, rows: Any = None) -> Self:
+        trained = None if rows is None else self.shelf.take(_Shelf.key(self.estimator, rows))
+        if trained is None:
+            return self._train(X, y)
+        callbacks = getattr(self.estimator, "_skl_callbacks", [])
+        self.estimator, failure = trained
+        if callbacks:  # handed down by the search, which will take them back
+            self.estimator.set_callbacks(*callbacks)
+        if failure:
+            raise ValueError(failure)
+        return self
+
+    def _train(self, X: Any, y: Any) -> Self:
+        context = self.__dict__.get("_parent_callback_ctx")
+        if context is not None:
+            self.estimator._parent_callback_ctx = context
+        try:
+            self.estimator.fit(X, y)
+        finally:
+            self.estimator.__dict__.pop("_parent_callback_ctx", None)
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if "estimator" not in self.__dict__:  # while it is unpickled
+            raise AttributeError(name)
+        return getattr(self.estimator, name)
+
+
+class _Stacks:
+    """Trains candidates on all folds, those that can be together as one."""
+
+    def __init__(
+        self, estimator: Any, X: Any, y: Any, folds: list[Fold], max_bytes: int, n_jobs: int | None
+    ) -> None:
+        self.estimator, self.X, self.y, self.folds = estimator, X, y, folds
+        self.max_bytes, self.parallel = max_bytes, Parallel(n_jobs)
+        self.shelf = _Shelf()
+        self.prepared: dict[Any, tuple[list[Any], Any]] = {}
+        self.seconds: list[np.ndarray] = []  # a candidate and fold, its share of the training
+
+    def train(self, candidates: list[dict[str, Any]]) -> None:
+        from ..detectors.many import fit_all
+
+        jobs = []
+        for i, parameters in enumerate(candidates):
+            for fold, (rows, _) in enumerate(self.folds):
+                estimator = clone(self.estimator).set_params(**clone(parameters, safe=False))
+                key = _Shelf.key(estimator, rows)
+                try:
+                    model, data = self._split(estimator, fold)
+                    model._prepared(data)
+                except Exception as error:  # found again where scikit-learn fits it
+                    logger.info("Not stacked: %s (%s)", parameters, error)
+                    continue
+                jobs.append((i, fold, key, estimator, model, data))
+        models, data = [job[4] for job in jobs], [job[5] for job in jobs]
+        first = len(self.seconds)
+        self.seconds += [np.zeros(len(self.folds)) for _ in candidates]
+        fitted = fit_all(models, data, self.max_bytes, self.parallel)
+        for (i, fold, key, estimator, *_), (model, failure, seconds) in zip(
+            jobs, fitted, strict=True
+        ):
+            if isinstance(estimator, Pipeline):
+                estimator.steps[-1] = (estimator.steps[-1][0], model)
+            else:
+                estimator = model
+            self.shelf.put(key, estimator, failure)
+            self.seconds[first + i][fold] = seconds
+
+    def _split(self, estimator: Any, fold: int) -> tuple[Any, Any]:
+        """Return the network at the end and the rows it learns from, after the steps before it.
+
+        These steps are fitted once for each fold and each setting of their parameters.
+        """
+        from ..detectors.autoencoder import Autoencoder
+
+        steps = estimator.steps if isinstance(estimator, Pipeline) else [("", estimator)]
+        model = steps[-1][1]
+        if not isinstance(model, Autoencoder):
+            raise TypeError(f"{type(model).__name__} is not trained here")
+        if model.warm_start or getattr(model, "_skl_callbacks", None):
+            raise TypeError("warm starts and callbacks are a single model's")
+        model._check_params()
+        before = repr([(name, _parameters(step)) for name, step in steps[:-1]])
+        if (fold, before) not in self.prepared:
+            X = _safe_indexing(self.X, self.folds[fold][0])
+            y = None if self.y is None else _safe_indexing(self.y, self.folds[fold][0])
+            if len(steps) > 1:
+                X = estimator[:-1].fit_transform(X, y)
+            self.prepared[fold, before] = steps[:-1], X
+        fitted_steps, X = self.prepared[fold, before]
+        if len(steps) > 1:
+            estimator.steps = [*fitted_steps, steps[-1]]
+        return model, X
+
+
+def _identity(value: Any) -> str:
+    """Return what tells a parameter's value from another."""
+    return repr(value.get_state() if isinstance(value, np.random.RandomState) else value)
+
+
+def _parameters(step: Any) -> Any:
+    return step.get_params(deep=True) if isinstance(step, BaseEstimator) else step
+
+
+class _StackedSearch:
+    """What makes a search of scikit-learn train its candidates together."""
+
+    def fit(self: Any, X: Any, y: Any = None, **params: Any) -> Any:
+        """Search.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,), optional
+            For the scorer and the splitter.
+        **params : dict
+            ``groups`` for the splitter. With others, meant for ``fit`` of the estimator, nothing is
+            stacked.
+
+        Returns
+        -------
+        self
+        """
+        others = set(params) - {"groups"}
+        if others or getattr(self, "resource", None) == "n_samples":
+            reason = f"fit gets {', '.join(others)}" if others else "folds change with n_samples"
+            logger.info("Nothing is stacked: %s.", reason)
+            return super().fit(X, y, **params)  # type: ignore[misc]
+        X, y = indexable(X, y)
+        resolved = self._resolved()
+        given = {name: getattr(self, name) for name in ("estimator", "cv", "n_jobs", *resolved)}
+        folds = list(check_cv(self.cv, y).split(X, y, params.get("groups")))
+        stacks = _Stacks(clone(self.estimator), X, y, folds, self.max_stack_bytes, self.n_jobs)
+        self._stacks = stacks
+        try:
+            self.estimator, self.cv = _FromShelf(self.estimator, stacks.shelf), folds
+            self.n_jobs = 1  # what is left to do is scoring, here
+            self.__dict__.update(resolved)
+            with config_context(enable_metadata_routing=False), parallel_config("sequential"):
+                super().fit(X, y, rows=np.arange(n_rows(X)))  # type: ignore[misc]
+        finally:
+            del self._stacks
+            self.__dict__.update(given)
+        self.cv_results_["mean_fit_time"] += np.mean(stacks.seconds, axis=1)
+        if self.scoring is None:
+            self.scorer_ = check_scoring(self.estimator)
+        if hasattr(self, "best_estimator_"):
+            self.best_estimator_ = self.best_estimator_.estimator
+        return self
+
+    def _resolved(self) -> dict[str, Any]:
+        """Parameters that stand for others, while the search runs."""
+        return {}
+
+    def _run_search(
+        self: Any, evaluate_candidates: Callable[..., Any], *, callback_ctx: Any = None
+    ) -> None:
+        """Train candidates ahead, whenever scikit-learn is about to evaluate some."""
+
+        def train_and_evaluate(
+            candidates: Iterable[dict[str, Any]], cv: Any = None, **options: Any
+        ) -> Any:
+            candidates = list(candidates)
+            if hasattr(self, "_stacks"):
+                self._stacks.train(candidates)
+            return evaluate_candidates(candidates, cv, **options)
+
+        super()._run_search(train_and_evaluate, callback_ctx=callback_ctx)  # type: ignore[misc]
+
+
+class StackedGridSearchCV(_StackedSearch, GridSearchCV):
+    """Grid search that trains all candidates on all folds together, as stacks of networks.
+
+    A drop-in for scikit-learn's ``GridSearchCV`` where the estimator is one of this package that
+    trains, or a Pipeline that ends in one. The results are those of ``GridSearchCV`` up to float32
+    rounding: a row's scores agree to a relative 1e-5 after 50 steps of training. Training amplifies
+    what rounding leaves, so after hundreds of steps they may differ as between two processors.
+
+    Candidates share a stack if they differ only in learning rate, weight decay, seed, or in weights
+    of their penalties and noise; other shapes of networks make stacks of their own. What cannot be
+    stacked is fitted by scikit-learn one by one, which the logger "aedetect" says at level INFO.
+    Steps of a pipeline before the last are fitted once for each fold and setting.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What to search the parameters of.
+    param_grid : dict or list of dict
+        Values to try.
+    scoring, refit, cv, verbose, pre_dispatch, error_score, return_train_score
+        As in ``sklearn.model_selection.GridSearchCV``.
+    n_jobs : int, default=None
+        Stacks trained at a time, through joblib. Results do not depend on it.
+    max_stack_bytes : int, default=16777216
+        Memory for parameters and activations of one stack.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_
+        As in ``GridSearchCV``; ``mean_fit_time`` holds a candidate's share of its stack's time.
+
+    See Also
+    --------
+    StackedRandomizedSearchCV : Draws candidates.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from aedetect import Autoencoder
+    >>> from aedetect.model_selection import StackedGridSearchCV
+    >>> X = load_digits().data[:300]
+    >>> grid = {"latent_dim": [2, 8], "learning_rate": [1e-3, 3e-3]}
+    >>> search = StackedGridSearchCV(Autoencoder(epochs=5, random_state=0), grid, cv=2).fit(X)
+    >>> search.best_params_["latent_dim"]
+    8
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_grid: Any,
+        *,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: Any = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        max_stack_bytes: int = STACK_BYTES,
+    ) -> None:
+        super().__init__(
+            estimator,
+            param_grid,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.max_stack_bytes = max_stack_bytes
+
+
+class StackedRandomizedSearchCV(_StackedSearch, RandomizedSearchCV):
+    """Randomized search that trains all candidates on all folds together.
+
+    `StackedGridSearchCV` says what can be stacked, ``sklearn.model_selection.RandomizedSearchCV``
+    what the parameters mean.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What to search the parameters of.
+    param_distributions : dict or list of dict
+        Values or distributions to draw from.
+    n_iter : int, default=10
+        Candidates drawn.
+    scoring, refit, cv, verbose, pre_dispatch, random_state, error_score, return_train_score
+        As in ``RandomizedSearchCV``.
+    n_jobs : int, default=None
+        Stacks trained at a time, through joblib.
+    max_stack_bytes : int, default=16777216
+        Memory for parameters and activations of one stack.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_
+        As in ``RandomizedSearchCV``.
+
+    Examples
+    --------
+    >>> from scipy.stats import loguniform
+    >>> from sklearn.datasets import load_digits
+    >>> from aedetect import Autoencoder
+    >>> from aedetect.model_selection import StackedRandomizedSearchCV
+    >>> search = StackedRandomizedSearchCV(
+    ...     Autoencoder(epochs=2, random_state=0),
+    ...     {"learning_rate": loguniform(1e-4, 1e-2)},
+    ...     n_iter=4,
+    ...     cv=2,
+    ...     random_state=0,
+    ... ).fit(load_digits().data[:300])
+    >>> len(search.cv_results_["params"])
+    4
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_distributions: Any,
+        *,
+        n_iter: int = 10,
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: Any = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+        random_state: Any = None,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        max_stack_bytes: int = STACK_BYTES,
+    ) -> None:
+        super().__init__(
+            estimator,
+            param_distributions,
+            n_iter=n_iter,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            random_state=random_state,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.max_stack_bytes = max_stack_bytes
+
+
+class StackedHalvingGridSearchCV(_StackedSearch, HalvingGridSearchCV):
+    """Grid search by successive halving over epochs, each round of it trained together.
+
+    All candidates are trained for a few epochs, the best third of them anew for three times as
+    many, and so on (Jamieson & Talwalkar, 2016). `StackedGridSearchCV` says what can be stacked,
+    ``sklearn.model_selection.HalvingGridSearchCV`` what the other parameters mean.
+
+    Parameters
+    ----------
+    estimator : estimator
+        What to search the parameters of.
+    param_grid : dict or list of dict
+        Values to try.
+    factor : int or float, default=3
+        One in so many candidates goes on, with so many times the epochs.
+    resource : str, default="epochs"
+        What is given in growing amounts: a parameter of the estimator that is a whole number. Of a
+        Pipeline "epochs" means its last step's.
+    max_resources : int or "auto", default="auto"
+        Most that a candidate gets; "auto": what the estimator has.
+    min_resources, aggressive_elimination, cv, scoring, refit, error_score, random_state, verbose
+        As in ``HalvingGridSearchCV``.
+    return_train_score : bool, default=False
+        Whether training folds are scored too.
+    n_jobs : int, default=None
+        Stacks trained at a time, through joblib.
+    max_stack_bytes : int, default=16777216
+        Memory for parameters and activations of one stack.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_, n_resources_, \
+    n_candidates_, n_iterations_
+        As in ``HalvingGridSearchCV``.
+
+    Raises
+    ------
+    ValueError
+        If the resource is no parameter of the estimator.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from aedetect import Autoencoder
+    >>> from aedetect.model_selection import StackedHalvingGridSearchCV
+    >>> grid = {"latent_dim": [2, 4, 8], "learning_rate": [1e-4, 1e-3, 3e-3]}
+    >>> model = Autoencoder(epochs=9, random_state=0)
+    >>> search = StackedHalvingGridSearchCV(model, grid, cv=2).fit(load_digits().data[:300])
+    >>> search.n_candidates_, search.n_resources_
+    ([9, 3, 1], [1, 3, 9])
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_grid: Any,
+        *,
+        factor: float = 3,
+        resource: str = "epochs",
+        max_resources: int | str = "auto",
+        min_resources: int | str = "exhaust",
+        aggressive_elimination: bool = False,
+        cv: Any = 5,
+        scoring: Any = None,
+        refit: Any = True,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        max_stack_bytes: int = STACK_BYTES,
+    ) -> None:
+        super().__init__(
+            estimator,
+            param_grid,
+            factor=factor,
+            resource=resource,
+            max_resources=max_resources,
+            min_resources=min_resources,
+            aggressive_elimination=aggressive_elimination,
+            cv=cv,
+            scoring=scoring,
+            refit=refit,
+            error_score=error_score,
+            return_train_score=return_train_score,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            verbose=verbose,
+        )
+        self.max_stack_bytes = max_stack_bytes
+
+    def _resolved(self) -> dict[str, Any]:
+        resource, most = self.resource, self.max_resources
+        if resource == "epochs" and isinstance(self.estimator, Pipeline):
+            resource = f"{self.estimator.steps[-1][0]}__epochs"
+        known = self.estimator.get_params()
+        if resource not in known:
+            raise ValueError(
+                f"resource={self.resource!r} is no parameter of {type(self.estimator).__name__}; "
+                "expected one that is a whole number, such as 'epochs'."
+            )
+        return {"resource": resource, "max_resources": known[resource] if most == "auto" else most}

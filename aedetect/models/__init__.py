@@ -1,0 +1,1 @@
+"""What fitting leaves behind: frozen, of arrays and plain values."""

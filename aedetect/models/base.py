@@ -1,0 +1,56 @@
+"""What fitting leaves: frozen, of arrays and plain values, and all that scoring needs."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from ..params import Record
+
+
+class Model(Record, ABC):
+    """Codes, rebuilt rows and errors of plain rows: C-ordered float arrays, NaN for gaps.
+
+    A subclass is a frozen dataclass of arrays, plain values and other such. What is only derived
+    from them, networks and indices, it keeps in cached properties, which are no part of its state.
+
+    Attributes
+    ----------
+    block : int or None
+        Class attribute: rows worked on at a time, where a multiple of 32 is not enough.
+    """
+
+    block: ClassVar[int | None] = None
+
+    @property
+    @abstractmethod
+    def latent_dim(self) -> int:
+        """Width of a code."""
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether errors of rows are like logarithms already."""
+        return False
+
+    @abstractmethod
+    def codes(self, X: np.ndarray) -> np.ndarray:
+        """Codes (n, latent_dim) of rows (n, n_features), in float64."""
+
+    @abstractmethod
+    def rows(self, Z: np.ndarray) -> np.ndarray:
+        """Rows (n, n_features) of codes (n, latent_dim), in float64."""
+
+    @abstractmethod
+    def errors(self, X: np.ndarray) -> np.ndarray:
+        """Error of each rebuilt value, same shape as `X`, in float64."""
+
+    def rebuilt(self, X: np.ndarray) -> np.ndarray:
+        return self.rows(self.codes(X))
+
+    def row_errors(self, X: np.ndarray) -> np.ndarray:
+        """Mean error (n,) over the observed columns."""
+        observed = ~np.isnan(X)
+        return np.where(observed, self.errors(X), 0).sum(1) / observed.sum(1)
+
+    def release(self) -> None:
+        """Give back memory that was kept from one block of rows to the next."""

@@ -1,0 +1,110 @@
+"""Several models, whose errors are combined."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ..rows.blocks import in_chunks
+from .base import Model
+
+
+@dataclass(frozen=True, eq=False)
+class EnsembleModel(Model):
+    """Members that each see some columns.
+
+    Attributes
+    ----------
+    members : list of Model
+    columns : list of ndarray of int
+        What each sees.
+    column_means : ndarray of shape (n_features,)
+        They rebuild columns that no member sees.
+    aggregation : str
+        How errors become one.
+    training_errors : list of ndarray
+        Sorted errors of the training rows, one array a member, where errors become ranks.
+    """
+
+    members: list[Model]
+    columns: list[np.ndarray]
+    column_means: np.ndarray
+    aggregation: str
+    training_errors: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def latent_dim(self) -> int:
+        return sum(member.latent_dim for member in self.members)
+
+    @property
+    def logarithmic(self) -> bool:
+        return self.aggregation == "log_mean"
+
+    def knowing(self, X: np.ndarray) -> "EnsembleModel":
+        """Return the same, with what it has to know of its training rows."""
+        if self.aggregation != "rank":
+            return self
+        quietly = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+        errors = in_chunks(quietly(self.members_errors), X).T
+        return replace(self, training_errors=[np.sort(e[~np.isnan(e)]) for e in errors])
+
+    def codes(self, X: np.ndarray) -> np.ndarray:
+        return np.concatenate(self._of_members(X, "codes"), axis=1)
+
+    def rows(self, Z: np.ndarray) -> np.ndarray:
+        ends = np.cumsum([member.latent_dim for member in self.members])
+        pairs = zip(self.members, np.split(Z, ends[:-1], axis=1), strict=True)
+        rows = self._mean_over_members([member.rows(z) for member, z in pairs])
+        unseen = np.setdiff1d(np.arange(len(self.column_means)), np.concatenate(self.columns))
+        rows[:, unseen] = self.column_means[unseen]
+        return rows
+
+    def errors(self, X: np.ndarray) -> np.ndarray:
+        errors = self._mean_over_members(self._of_members(X, "errors"))
+        errors[np.isnan(X)] = np.nan
+        return errors
+
+    def row_errors(self, X: np.ndarray) -> np.ndarray:
+        errors = self.members_errors(X)
+        if self.aggregation == "rank":
+            ranks = [
+                np.where(
+                    np.isnan(error), np.nan, np.searchsorted(known, error, "right") / len(known)
+                )
+                for known, error in zip(self.training_errors, errors.T, strict=True)
+            ]
+            errors = np.stack(ranks, axis=1)
+        elif self.aggregation == "log_mean":
+            errors = np.log(np.maximum(errors, np.finfo(float).tiny))
+        seen = ~np.isnan(errors).all(axis=1)
+        combined = np.full(len(X), np.inf)  # a row of which no member saw anything is not normal
+        combine = np.nanmedian if self.aggregation == "median" else np.nanmean
+        combined[seen] = combine(errors[seen], axis=1)
+        return combined
+
+    def members_errors(self, X: np.ndarray) -> np.ndarray:
+        """Errors (n, K); NaN where a member's columns are all missing."""
+        errors = np.stack(self._of_members(X, "row_errors"), axis=1)
+        errors[np.isnan(errors)] = np.inf
+        for k, columns in enumerate(self.columns):
+            errors[np.isnan(X[:, columns]).all(axis=1), k] = np.nan
+        return errors
+
+    def release(self) -> None:
+        for member in self.members:
+            member.release()
+
+    def _of_members(self, X: np.ndarray, method: str) -> list[np.ndarray]:
+        """Results of the members, each on its columns of the rows."""
+        return [
+            getattr(member, method)(np.ascontiguousarray(X[:, columns]))
+            for member, columns in zip(self.members, self.columns, strict=True)
+        ]
+
+    def _mean_over_members(self, parts: list[np.ndarray]) -> np.ndarray:
+        """Mean of what the members say of each column; 0 where none sees it."""
+        total = np.zeros((len(parts[0]), len(self.column_means)))
+        count = np.zeros(len(self.column_means))
+        for columns, part in zip(self.columns, parts, strict=True):
+            total[:, columns] += part
+            count[columns] += 1
+        return total / np.maximum(count, 1)

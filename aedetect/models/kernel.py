@@ -1,0 +1,77 @@
+"""Remembered rows, and a weighted mean of those around a row."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.special import softmax
+
+from ..rows.limits import LARGEST
+from ..rows.linear import filled
+from ..rows.neighbours import Neighbours
+from .base import Model
+
+SOME = 2000  # items whose distances say what is typical
+
+
+@dataclass(frozen=True, eq=False)
+class KernelModel(Model):
+    """``sum_i w_i a_i`` over the nearest items a_i, ``w = softmax(-||x - a_i||^2 / (2 h^2))``.
+
+    Attributes
+    ----------
+    items : ndarray of shape (n_items, n_features)
+    column_means : ndarray of shape (n_features,)
+        They stand in for missing values.
+    n_neighbors : int
+        Items that have weight.
+    bandwidth : float
+        h.
+    """
+
+    items: np.ndarray
+    column_means: np.ndarray
+    n_neighbors: int
+    bandwidth: float
+
+    block = 256
+
+    @classmethod
+    def of(cls, items: np.ndarray, column_means: np.ndarray, k: int, bandwidth: float) -> Self:
+        """Remember items; the bandwidth is a share of what distance is typical of them."""
+        return cls(items, column_means, k, bandwidth * _typical_distance(items) or 1.0)
+
+    @property
+    def latent_dim(self) -> int:
+        return self.items.shape[1]
+
+    @cached_property
+    def _search(self) -> Neighbours:
+        return Neighbours(self.items, self.n_neighbors)
+
+    def codes(self, X: np.ndarray) -> np.ndarray:
+        distances, near = self._search(filled(X, self.column_means).astype(np.float64))
+        widths = np.minimum(distances / self.bandwidth, LARGEST)  # squares are finite
+        weights = softmax(widths**2 / -2, axis=1)
+        ends = np.arange(len(X) + 1) * near.shape[1]
+        weighted = csr_array((weights.ravel(), near.ravel(), ends), (len(X), len(self.items)))
+        return weighted @ self.items
+
+    def rows(self, Z: np.ndarray) -> np.ndarray:
+        return Z.astype(np.float64)
+
+    def errors(self, X: np.ndarray) -> np.ndarray:
+        return np.square(self.codes(X) - X)
+
+
+def _typical_distance(items: np.ndarray) -> float:
+    """Median distance of items to their 5th nearest neighbour, where that is not 0."""
+    if len(items) < 2:
+        return 0.0
+    search = Neighbours(items, min(5, len(items) - 1))
+    some = items[:: -(-len(items) // SOME)]
+    distances = search(some)[0][:, -1]
+    apart = distances > 0  # copies of a row say nothing of the distance between rows
+    return float(np.median(distances[apart])) if apart.any() else 0.0

@@ -1,0 +1,298 @@
+"""What `AnomalyDetector` adds up: views of a row, each with something to say of its strangeness."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import torch
+
+from ..networks.dense import Dense
+from ..objectives.swaps import Swapping
+from ..params import Record
+from ..rows.blocks import in_chunks
+from ..rows.limits import LARGEST
+from ..rows.linear import deviations, principal_axes
+from ..rows.neighbours import Neighbours
+from ..training.stack import Spec, bytes_of, fit_stack
+from .frame import Frame
+from .kernel import KernelModel
+from .trained import TrainedModel
+
+BLOCK = 256  # rows scored at a time
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Columns made alike: ``(X - origin) / spread``, or asinh of it, where far values are less far.
+
+    Results are rounded to a millionth, so that another unit of a column changes no last digit.
+    Constant columns become 0.
+    """
+
+    origin: np.ndarray
+    spread: np.ndarray
+    squashes: bool = False
+
+    @classmethod
+    def robust(cls, X: np.ndarray) -> Self:
+        """Median and interquartile range (as a standard deviation), squashed.
+
+        The spread is at least a tenth of the standard deviation; where half of the values are one
+        and the same, it is the standard deviation.
+        """
+        lower, median, upper = np.percentile(X, [25, 50, 75], axis=0)
+        deviation = deviations(X)
+        spread = np.maximum((upper - lower) / 1.349, 0.1 * deviation)
+        spread = np.where(upper - lower > 1e-9 * deviation, spread, deviation)
+        return cls(median, _or_infinite(spread), squashes=True)
+
+    @classmethod
+    def range(cls, X: np.ndarray) -> Self:
+        """Minimum and range: columns that have a unit in common, as pixels do, keep it."""
+        lowest, highest = X.min(axis=0), X.max(axis=0)
+        return cls(lowest, _or_infinite(np.where(deviations(X) > 0, highest - lowest, 0)))
+
+    @classmethod
+    def standard(cls, X: np.ndarray) -> Self:
+        """Mean and standard deviation."""
+        return cls(X.mean(axis=0), _or_infinite(deviations(X)))
+
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore"):
+            Z = ((X - self.origin) / self.spread).clip(-LARGEST, LARGEST)
+        return (np.arcsinh(Z) if self.squashes else Z).round(6)
+
+    def back(self, Z: np.ndarray) -> np.ndarray:
+        Z = np.sinh(Z.clip(*np.arcsinh([-LARGEST, LARGEST]))) if self.squashes else Z
+        return self.origin + Z * np.where(np.isfinite(self.spread), self.spread, 0)
+
+
+def _or_infinite(spread: np.ndarray) -> np.ndarray:
+    return np.where(spread > 0, spread, np.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows(Record):
+    """Complete training rows (n, d), and the indices of those that count as normal.
+
+    What parts derive from them they do not keep: each table is kept once.
+    """
+
+    all: np.ndarray
+    core: np.ndarray
+
+    @cached_property
+    def normal(self) -> np.ndarray:
+        return self.all[self.core]
+
+
+class Part(Record, ABC):
+    """A view of rows."""
+
+    @abstractmethod
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        """How strange each row is, (n,)."""
+
+    @abstractmethod
+    def columns(self, X: np.ndarray) -> np.ndarray:
+        """What each column has in that, (n, d), not negative, on a scale of its own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Memory(Part):
+    """Distance from the kernel-weighted mean of the rows around, in scaled columns."""
+
+    rows: Rows
+    scale: Scale
+    bandwidth: float
+
+    @classmethod
+    def of(cls, rows: Rows, scale: Scale, share: float) -> Self:
+        """Let the bandwidth be a share of what distance is typical."""
+        kernel = _remembering(rows, scale, share)
+        part = cls(rows, scale, kernel.bandwidth)
+        part.__dict__["kernel"] = kernel
+        return part
+
+    @cached_property
+    def kernel(self) -> KernelModel:
+        items = self.scale(self.rows.normal)
+        return KernelModel(items, np.zeros(items.shape[1]), NEAREST, self.bandwidth)
+
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        distance = np.sqrt(self.columns(X).sum(axis=1))
+        return np.log(distance + 1e-3 * self.bandwidth)
+
+    def columns(self, X: np.ndarray) -> np.ndarray:
+        return self.kernel.errors(self.scale(X))
+
+
+NEAREST = 50  # rows that have weight
+
+
+def _remembering(rows: Rows, scale: Scale, share: float) -> KernelModel:
+    items = scale(rows.normal)
+    return KernelModel.of(items, np.zeros(items.shape[1]), NEAREST, share)
+
+
+@dataclass(frozen=True, eq=False)
+class Tails(Part):
+    """How far out the values lie in their columns: the sum of ``-log(two-sided tail share)``.
+
+    The idea of ECOD (Li et al., 2022). The shares are of all training rows, trimmed or not.
+    """
+
+    rows: Rows
+
+    @cached_property
+    def sorted(self) -> np.ndarray:
+        return np.sort(self.rows.all, axis=0).T
+
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        return self.columns(X).sum(axis=1)
+
+    def columns(self, X: np.ndarray) -> np.ndarray:
+        n = self.sorted.shape[1]
+        rarity = np.empty(X.shape)
+        for j, known in enumerate(self.sorted):
+            below = np.searchsorted(known, X[:, j], "right")
+            above = n - np.searchsorted(known, X[:, j], "left")
+            rarity[:, j] = -np.log(((2 * np.minimum(below, above) + 1) / (n + 1)).clip(max=1))
+        return rarity
+
+
+def effective_share(X: np.ndarray) -> float:
+    """Number of directions that the standardised columns vary in, as a share of the columns.
+
+    The exponential of the entropy of the principal variances (Roy & Vetterli, 2007): 1 where
+    columns do not depend on each other, 1 / d where they are all the same.
+    """
+    _, _, variances = principal_axes(Scale.standard(X)(X))
+    shares = variances[variances > 0] / variances.sum()
+    return float(np.exp(-shares @ np.log(shares)) / X.shape[1]) if len(shares) else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Local(Part):
+    """How much farther the nearest rows are than those have theirs, in half-whitened columns.
+
+    The comparison of the local outlier factor (Breunig et al., 2000), with logarithms; directions
+    count by the fourth root of their variance.
+    """
+
+    rows: Rows
+    scale: Scale
+    directions: np.ndarray  # (d, k)
+    back: np.ndarray  # (k, d), undoes them
+    floor: float
+    own: np.ndarray  # logarithms of the normal rows' distances
+
+    @classmethod
+    def of(cls, rows: Rows) -> Self:
+        scale = Scale.standard(rows.normal)
+        _, axes, variances = principal_axes(scale(rows.normal))
+        share = variances + 0.01 * (variances.mean() or 1)
+        directions, back = axes.T * share**-0.25, axes * share[:, None] ** 0.25
+        part = cls(rows, scale, directions, back, 0.0, np.empty(0))
+        distances = in_chunks(lambda X: part.nearest(X)[0], part.turned, BLOCK)
+        floor = 1e-3 * float(np.median(distances[:, -1])) + 1e-12
+        own = np.log(distances.mean(axis=1) + floor)
+        part.__dict__.update(floor=floor, own=own)
+        return part
+
+    @cached_property
+    def turned(self) -> np.ndarray:
+        return self.scale(self.rows.normal) @ self.directions
+
+    @cached_property
+    def nearest(self) -> Neighbours:
+        return Neighbours(self.turned, min(5, len(self.turned) - 1))
+
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        distances, neighbours = self.nearest(self.scale(X) @ self.directions)
+        return np.log(distances.mean(axis=1) + self.floor) - self.own[neighbours].mean(axis=1)
+
+    def columns(self, X: np.ndarray) -> np.ndarray:
+        rows = self.scale(X) @ self.directions
+        middles = self.turned[self.nearest(rows)[1]].mean(axis=1)
+        return np.square((rows - middles) @ self.back)
+
+
+STEPS, BATCH, VALUES = 200, 128, 2**16  # a batch has fewer rows where they are wide
+STACK_BYTES = 2**24
+
+
+@dataclass(frozen=True, eq=False)
+class Swaps(Part):
+    """What networks say that were trained to tell swapped values, each on 70 % of the rows."""
+
+    scale: Scale
+    nets: list[TrainedModel]
+
+    @classmethod
+    def of(cls, rows: Rows, scale: Scale, n_nets: int, seed: int) -> tuple[Self, np.ndarray]:
+        """The part, and what it says of the normal rows by nets that did not learn from them."""
+        rng = np.random.default_rng(seed)
+        n_normal, d = rows.normal.shape
+        n = min(max(2, int(np.ceil(0.7 * n_normal))), STEPS * BATCH)
+        drawn = [rng.permutation(n_normal)[:n] for _ in range(n_nets)]
+        part = cls(scale, [])
+        Z = part._inputs(rows.normal)
+        batch = min(n, BATCH, max(16, VALUES // d))
+        specs = [_spec(Z[some], batch, int(rng.integers(2**31))) for some in drawn]
+        size = max(1, STACK_BYTES // bytes_of(specs[0], (n, d))) if specs else 1
+        for i in range(0, n_nets, size):
+            stack = specs[i : i + size], [torch.from_numpy(Z[r]) for r in drawn[i : i + size]]
+            for spec, trained in zip(specs[i : i + size], fit_stack(*stack), strict=True):
+                part.nets.append(_model(spec, trained.weights))
+        unseen = np.ones((n_nets, n_normal), bool)
+        for i, some in enumerate(drawn):
+            unseen[i, some] = False
+        sums = np.array([part._logits_of(net, rows.normal).sum(axis=1) for net in part.nets])
+        votes = np.where(unseen.any(axis=0), unseen, True)
+        return part, np.asarray((sums * votes).sum(axis=0) / votes.sum(axis=0))
+
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        return self._logits(X).sum(axis=1)
+
+    def columns(self, X: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-self._logits(X)))
+
+    def _inputs(self, X: np.ndarray) -> np.ndarray:
+        return self.scale(X).clip(-10, 10).astype(np.float32)
+
+    def _logits(self, X: np.ndarray) -> np.ndarray:
+        return np.mean([self._logits_of(net, X) for net in self.nets], axis=0)
+
+    def _logits_of(self, net: TrainedModel, X: np.ndarray) -> np.ndarray:
+        return net.of_rows(net.objective.rebuilt, self._inputs(X))
+
+
+def _spec(Z: np.ndarray, batch: int, seed: int) -> Spec:
+    return Spec(
+        network=Dense(hidden=(), code_activation="silu"),
+        objective=Swapping(gaps=False),
+        latent_dim=64,
+        column_means=Z.mean(axis=0),
+        optimizer="adamw",
+        learning_rate=1e-3,
+        weight_decay=1e-4,
+        epochs=max(1, STEPS // -(-len(Z) // batch)),
+        batch_size=batch,
+        device=torch.device("cpu"),
+        random_state=seed,
+    )
+
+
+def _model(spec: Spec, weights: dict[str, np.ndarray]) -> TrainedModel:
+    d = len(spec.column_means)
+    return TrainedModel(
+        network=spec.network,
+        objective=spec.objective,
+        frame=Frame.identity(d),
+        column_means=spec.column_means,
+        width=spec.latent_dim,
+        weights=weights,
+    )

@@ -1,0 +1,84 @@
+"""What a fit says of itself: whether the network learned anything, and more than PCA did."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+
+from ..rows.blocks import in_chunks
+from ..rows.linear import column_means, filled, principal_axes
+from .trained import TrainedModel
+
+SILENT = 1e-3  # standard deviation of a unit of the code that says nothing
+
+Warnings = Iterator[tuple[str, type[Warning]]]  # what to say, and as what
+
+
+def fit_report(model: TrainedModel, train: np.ndarray, X: np.ndarray, kind: str) -> dict[str, Any]:
+    """Mean error on rows `X`, beside that of the mean row and of PCA of equal width, of `train`."""
+    full = filled(train, column_means(train, model.column_means))
+    mean, axes, _ = principal_axes(full, model.latent_dim)
+    by_pca = (filled(X, mean) - mean) @ axes.T @ axes + mean
+    if model.objective.criterion == "binary_cross_entropy":
+        by_pca = by_pca.clip(1e-3, 1 - 1e-3)  # a linear map leaves the range the error allows
+
+    def mean_error(rebuilt: np.ndarray) -> float:
+        error = model.objective.error.of(model.frame.enter(rebuilt), model.frame.enter(X))
+        return float(error.nanmean(dtype=torch.float64)) * model.unit
+
+    return {
+        "rows": kind,
+        "error": mean_error(in_chunks(model.rebuilt, X)),
+        "mean_row_error": mean_error(np.broadcast_to(mean, X.shape)),
+        "pca_error": mean_error(by_pca),
+        "constant_columns": np.flatnonzero(full.min(axis=0) == full.max(axis=0)).tolist(),
+    }
+
+
+def of_identity(latent_dim: object, n_features: int) -> Warnings:
+    """What to say where nothing keeps the network from copying its input."""
+    yield (
+        f"latent_dim={latent_dim} is not below the {n_features} columns of X: the network can "
+        "learn the identity, which rebuilds outliers as well as inliers. Lower it.",
+        UserWarning,
+    )
+
+
+def of_report(
+    report: dict[str, Any], code_covariance: np.ndarray, names: np.ndarray | None
+) -> Warnings:
+    """What to say of a fit that is of no use, or of columns of which nothing was learned."""
+    error, baseline = report["error"], report["mean_row_error"]
+    if names is not None:  # in images, constant pixels are the rule
+        yield from of_constant(
+            names[report["constant_columns"]],
+            len(names),
+            "Nothing is learned of them, and any change in them counts in full. Drop them if they "
+            "mean nothing.",
+        )
+    if np.diag(code_covariance).max() < SILENT**2 and error > 0.99 * baseline > 0:
+        yield (
+            f"All {len(code_covariance)} units of the code are silent: every row gets the same "
+            "code. Lower the penalty or learning_rate, or change the code's activation.",
+            ConvergenceWarning,
+        )
+    elif error >= baseline > 0:
+        yield (
+            f"The network did not learn: its error {error:.3g} on {report['rows']} rows is not "
+            f"below that of the column means, {baseline:.3g}. Scale the columns (StandardScaler), "
+            "train longer (epochs), or change learning_rate.",
+            ConvergenceWarning,
+        )
+
+
+def of_constant(constant: Sequence[Any], n_columns: int, consequence: str) -> Warnings:
+    """What to say of columns that had one value in training, and what follows."""
+    if 0 < len(constant) < n_columns:  # where all are, that was said before
+        yield (
+            f"Constant in training: {', '.join(map(repr, constant[:5]))}"
+            f"{', ...' if len(constant) > 5 else ''} ({len(constant)} of {n_columns} columns). "
+            f"{consequence}",
+            UserWarning,
+        )

@@ -1,0 +1,123 @@
+"""A trained autoencoder: the description of its network, and weights."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..chance import seeded
+from ..networks.base import Network
+from ..networks.layers import Coder, Layered
+from ..objectives.base import Objective, build
+from ..training.by_hand import Forward, serves
+from .base import Model
+from .frame import FAR, Frame
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel(Model):
+    """What training leaves of one model.
+
+    Attributes
+    ----------
+    network : Network
+    objective : Objective
+    frame : Frame
+    column_means : ndarray of shape (n_features,)
+        They stand in for missing values.
+    width : int
+        Of a code.
+    weights : dict of str to ndarray
+    """
+
+    network: Network
+    objective: Objective
+    frame: Frame
+    column_means: np.ndarray
+    width: int
+    weights: dict[str, np.ndarray]
+
+    @property
+    def latent_dim(self) -> int:
+        return self.width
+
+    @cached_property
+    def net(self) -> Coder:
+        """The module that `weights` describes; for one model, K = 1."""
+        return self.new_net().eval()
+
+    def new_net(self) -> Coder:
+        net = build(self.network, self.objective, len(self.column_means), self.width, [seeded(0)])
+        net.column_means = self.frame.enter(self.column_means[None])[None]
+        for name, parameter in net.named_parameters():
+            parameter.data = torch.tensor(self.weights[name])[None]
+        return net
+
+    @cached_property
+    def _forward(self) -> Forward | None:
+        """Plain dense layers in the way that rebuilds rows fastest."""
+        kind = type(self.objective)
+        plain = kind.codes is Objective.codes and kind.rebuilt is Objective.rebuilt
+        net = self.net
+        return Forward(net) if plain and isinstance(net, Layered) and serves(net) else None
+
+    def release(self) -> None:
+        if self._forward is not None:
+            self._forward.release()
+
+    @cached_property
+    def _error(self) -> Callable[[Tensor, Tensor], Tensor]:
+        return self.objective.error.of
+
+    @cached_property
+    def _scores_by_error(self) -> bool:
+        return type(self.objective).row_scores is Objective.row_scores
+
+    @cached_property
+    def unit(self) -> float:
+        """What an error in the network's frame is in the data's unit."""
+        return float(self.frame.scale**self.objective.error.degree)
+
+    def of_rows(self, function: Callable[[Coder, Tensor], Tensor], X: np.ndarray) -> np.ndarray:
+        """What a function of the network and rows (1, n, d) finds, in float64."""
+        with torch.inference_mode():
+            return function(self.net, self.frame.enter(X)[None])[0].double().numpy()
+
+    def codes(self, X: np.ndarray) -> np.ndarray:
+        return self.of_rows(self.objective.codes, X)
+
+    def rows(self, Z: np.ndarray) -> np.ndarray:
+        z = torch.from_numpy(Z.clip(-FAR, FAR).astype(np.float32, copy=False))
+        with torch.inference_mode():
+            return self.frame.leave(self.net.decode(z[None])[0].double().numpy())
+
+    def errors(self, X: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return self._errors(self.frame.enter(X)).double().numpy() * self.unit
+
+    def row_errors(self, X: np.ndarray) -> np.ndarray:
+        x = self.frame.enter(X)
+        with torch.inference_mode():
+            if not self._scores_by_error:
+                scores = self.objective.row_scores(self.net, x[None])
+                if scores is not None:
+                    return scores[0].double().numpy()
+            errors = self._errors(x)
+            total = errors.sum(-1, dtype=torch.float64)
+            if total.sum().isfinite():
+                return (total / x.shape[-1]).numpy() * self.unit
+            observed = ~x.isnan()
+            total = torch.where(observed, errors, 0).sum(-1, dtype=torch.float64)
+            return (total / observed.sum(-1)).numpy() * self.unit
+
+    def _errors(self, x: Tensor) -> Tensor:
+        """Error of each value of rows (n, d) in the frame; NaN where one is missing."""
+        if self._forward is None:
+            return self._error(self.objective.rebuilt(self.net, x[None])[0], x)
+        errors = self._error(self._forward(x), x)
+        if errors.sum().isfinite():
+            return errors
+        return self._error(self._forward(self.net.put_means(x[None])[0]), x)

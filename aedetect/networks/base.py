@@ -1,0 +1,58 @@
+"""What a network is: a description of layers that can be built."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from ..params import Params
+from .layers import Coder
+
+
+class Network(Params):
+    """Description of a network. A new kind overrides `build`.
+
+    Attributes
+    ----------
+    replayable : bool, default=False
+        Class attribute: a promise that the network does the same at every step of training, but for
+        its numbers. Small networks train several times faster then. Dropout, batch norm and buffers
+        that are changed in place keep the promise; what counts steps in Python, looks at values or
+        draws outside torch breaks it. Training compares: at the third batch of a size, and after 1,
+        2, 4, 8, ... more, it does the step anew as well and looks at loss, gradient, buffers and
+        generators. A network that is found out gets a warning, and is trained like any other from
+        there on. What changes between these batches alone, by a count kept outside the network's
+        modules for instance, is not seen.
+    """
+
+    replayable: ClassVar[bool] = False
+
+    def build(
+        self,
+        n_features: int,
+        latent_dim: int,
+        generators: Sequence[torch.Generator],
+        heads: int = 1,
+    ) -> Coder:
+        """Return the module that encodes and decodes for ``len(generators)`` models.
+
+        Parameters
+        ----------
+        n_features, latent_dim : int
+            Width of a row and of a code.
+        generators : sequence of K torch.Generator
+            Each draws the initial weights of one model.
+        heads : int, default=1
+            The encoder's output is this many times as wide as a code; a variational autoencoder
+            asks for two.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must say how it is built.")
+
+    def as_rows(self, X: np.ndarray) -> np.ndarray:
+        """Return images or windows (n, ...) as rows (n, n_features)."""
+        return X.reshape(len(X), -1)
+
+    def from_rows(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Undo `as_rows`, for an input of the given shape."""
+        return rows.reshape(shape)

@@ -1,0 +1,163 @@
+"""Layers of K models side by side, and what is built of them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional, init
+
+from .activations import ACTIVATIONS
+
+FLOAT32: Any = {"dtype": torch.float32, "device": "cpu"}  # whatever torch's defaults are set to
+
+
+NARROW = 32  # columns
+
+
+class Affine(nn.Module):
+    """K affine maps and an activation: ``activation(x W + b)``.
+
+    Attributes
+    ----------
+    weight : Parameter of shape (K, n_in + bias, n_out)
+        The last of the n_in + 1 rows is the bias, as if x ended in a constant 1.
+    """
+
+    def __init__(
+        self,
+        generators: Sequence[torch.Generator],
+        n_in: int,
+        n_out: int,
+        activation: str,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        self.n_in, self.bias, self.activation = n_in, bias, activation
+        self.weight = nn.Parameter(torch.zeros((len(generators), n_in + bias, n_out), **FLOAT32))
+        gain = ACTIVATIONS[activation].gain
+        for weight, generator in zip(self.weight.data, generators, strict=True):
+            init.xavier_uniform_(weight[:n_in], gain, generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = _maps(self)
+        return ACTIVATIONS[self.activation].function(
+            maps(x, self.weight[:, : self.n_in], self.offset)
+        )
+
+    @property
+    def offset(self) -> Tensor | None:
+        """The bias (K, 1, n_out), or None."""
+        return self.weight[:, -1:] if self.bias else None
+
+
+class TransposedAffine(nn.Module):
+    """The affine map back through a layer's own weights: ``activation(z W' + c)``."""
+
+    def __init__(self, mirrored: Affine, activation: str) -> None:
+        super().__init__()
+        self.activation = activation
+        self.weight = mirrored.weight  # the same storage, counted once
+        k, n_in = len(mirrored.weight), mirrored.n_in
+        self.offset = nn.Parameter(torch.zeros((k, 1, n_in), **FLOAT32)) if mirrored.bias else None
+        self.n_out = n_in
+
+    def forward(self, z: Tensor) -> Tensor:
+        maps = _maps(self)
+        return ACTIVATIONS[self.activation].function(
+            maps(z, self.weight[:, : self.n_out].mT, self.offset)
+        )
+
+
+def _maps(layer: nn.Module) -> Callable[[Tensor, Tensor, Tensor | None], Tensor]:
+    return _affine if layer.training else _affine_alike
+
+
+def _affine(x: Tensor, weight: Tensor, offset: Tensor | None) -> Tensor:
+    """Return x W + b for x (K, n, n_in)."""
+    if len(weight) == 1:  # faster than a batch of one
+        wx = x[0] @ weight[0] if offset is None else torch.addmm(offset[0], x[0], weight[0])
+        return wx[None]
+    return torch.bmm(x, weight) if offset is None else torch.baddbmm(offset, x, weight)
+
+
+def _affine_alike(x: Tensor, weight: Tensor, offset: Tensor | None) -> Tensor:
+    """Return x W + b as it is found in scoring."""
+    return product(x, weight) if offset is None else product(x, weight) + offset
+
+
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """Return x W for x (K, n, n_in), in which equal rows are rounded alike.
+
+    BLAS may round a row of a narrow product by its place among the others, of a wide one it won't.
+    """
+    return (x @ widened(weight))[..., : weight.shape[-1]]
+
+
+def widened(weight: Tensor) -> Tensor:
+    """Fill a narrow matrix up to 16 or 32 columns, with zeros."""
+    width = weight.shape[-1]
+    return functional.pad(weight, (0, -width % 16)) if width < NARROW else weight
+
+
+class Coder(nn.Module):
+    """K autoencoders side by side: what a network builds and an objective uses.
+
+    Attributes
+    ----------
+    column_means : Tensor of shape (n_features,)
+        In the network's frame; they stand in for missing values.
+    """
+
+    column_means: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("column_means", torch.zeros((), **FLOAT32), persistent=False)
+
+    def fill(self, x: Tensor) -> Tensor:
+        """Put the column mean where a value is missing."""
+        if x.sum().isfinite():  # far quicker than to look at each value
+            return x
+        return self.put_means(x)
+
+    def put_means(self, x: Tensor) -> Tensor:
+        """Do what `fill` does, without a look at whether there is anything to do."""
+        return torch.where(x.isnan(), self.column_means, x)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes (K, n, latent_dim) of rows (K, n, n_features), which may have gaps (NaN)."""
+        raise NotImplementedError(f"{type(self).__name__} must say how it encodes.")
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Rows (K, n, n_features) rebuilt from codes (K, n, latent_dim)."""
+        raise NotImplementedError(f"{type(self).__name__} must say how it decodes.")
+
+
+class Layered(Coder):
+    """Layers down to the code, layers up.
+
+    Attributes
+    ----------
+    encoder, decoder : Sequential
+        Rows (K, n, n_features) to codes (K, n, latent_dim), and back.
+    """
+
+    def __init__(self, encoder: Sequence[nn.Module], decoder: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.encoder, self.decoder = nn.Sequential(*encoder), nn.Sequential(*decoder)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.encoder(self.fill(x))
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.decoder(z)
+
+    def activations(self, x: Tensor) -> list[Tensor]:
+        """Outputs of the encoder's layers, the code last."""
+        outputs, x = [], self.fill(x)
+        for layer in self.encoder:
+            x = layer(x)
+            if any(True for _ in layer.parameters()):  # a change of shape is no layer
+                outputs.append(x)
+        return outputs

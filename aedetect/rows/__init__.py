@@ -1,0 +1,1 @@
+"""Rows of numbers, without networks: checks, blocks, thresholds, linear algebra."""

@@ -1,0 +1,1 @@
+"""How networks learn, many at a time; it knows no estimator."""

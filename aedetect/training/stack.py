@@ -1,0 +1,303 @@
+"""K networks of one shape, trained as one; a single network is a stack of one."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from copy import copy
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..chance import seeded
+from ..networks.base import Network
+from ..networks.layers import FLOAT32, Coder, Layered
+from ..objectives.base import Objective, build, draw_all, stacked
+from ..params import is_ours
+from ..rows.blocks import one_thread
+from .by_hand import by_hand, serves
+from .flat import Flat
+from .loop import EarlyStopping, Gradient, autograd, minimise
+from .optimizers import make_step
+from .promise import Promise
+from .replay import Replayed
+
+WIDE = 2**28  # weights times rows in a step; larger steps are worth several threads
+
+Weights = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """What to train, all told.
+
+    Attributes
+    ----------
+    network, objective
+        What is trained, and what for.
+    latent_dim : int
+    column_means : ndarray of shape (n_features,), float32
+        They stand in for missing values.
+    optimizer : str
+    learning_rate, weight_decay : float
+    epochs, batch_size : int
+    n_held_out : int
+        Rows that are not learned from; the weights of the epoch that was best on them are kept.
+    patience : int
+        Epochs without an improvement of more than `tol` after which training stops.
+    tol : float
+    device : torch.device
+    random_state : int, RandomState or None
+    unit : float
+        What a loss of 1 is in the data's unit.
+    weights : dict of str to ndarray, optional
+        To go on from,
+    losses, held_out_losses : list of float
+        and what was recorded of the epochs before.
+    """
+
+    network: Network
+    objective: Objective
+    latent_dim: int
+    column_means: np.ndarray
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    epochs: int
+    batch_size: int
+    device: torch.device
+    n_held_out: int = 0
+    patience: int = 0
+    tol: float = 0.0
+    random_state: int | np.random.RandomState | None = None
+    unit: float = 1.0
+    weights: Weights | None = None
+    losses: list[float] = field(default_factory=list)
+    held_out_losses: list[float] = field(default_factory=list)
+
+
+class Trained(NamedTuple):
+    """What came of it."""
+
+    weights: Weights
+    losses: list[float]  # of each epoch, in the data's unit
+    held_out_losses: list[float]
+    kept: np.ndarray  # indices of the rows learned from,
+    held_out: np.ndarray  # and of those held out
+    failure: str | None  # why there are no weights to speak of
+
+
+class Progress(NamedTuple):
+    """How far the first model of a stack has come."""
+
+    weights: Callable[[], Weights]  # copies them
+    losses: list[float]
+    held_out: list[float]
+
+
+Epoch = Callable[[Objective | None], None]  # takes the epoch's objective if it has changed
+Around = Callable[[Epoch, Progress], bool | None]  # runs an epoch; True ends training
+
+
+class _Member:
+    """One specification in training."""
+
+    def __init__(self, spec: Spec, n: int) -> None:
+        self.spec, self.generator = spec, seeded(spec.random_state)
+        order = torch.randperm(n, generator=self.generator, device="cpu")
+        self.kept, self.held_out = order[spec.n_held_out :], order[: spec.n_held_out]
+        self.losses, self.held_out_losses = [*spec.losses], [*spec.held_out_losses]
+        self.trains = True
+        self.failure: str | None = None
+
+    def record(self, curve: list[float], loss: float, kind: str) -> None:
+        """Note a loss, in the data's unit; one that is not finite ends training."""
+        if not self.trains:
+            return
+        curve.append(loss * self.spec.unit)
+        if not np.isfinite(loss):
+            self.failure = f"a {kind} loss is {loss:g}"
+            self.trains = False
+
+    def trained(self, weights: Weights) -> Trained:
+        finite = all(np.isfinite(weight).all() for weight in weights.values())
+        failure = self.failure
+        if failure is None and not finite:
+            failure = "the last step left weights that are not finite"
+        rows = self.kept.numpy(), self.held_out.numpy()
+        return Trained(weights, self.losses, self.held_out_losses, *rows, failure)
+
+
+@torch.inference_mode(mode=False)
+def fit_stack(
+    specs: Sequence[Spec],
+    rows: Sequence[Tensor],
+    around: Around = lambda epoch, _: epoch(None),
+) -> list[Trained]:
+    """Train networks together; each ends as if trained alone.
+
+    Parameters
+    ----------
+    specs : sequence of K Spec
+        Alike but for rates, weights of penalties and what else `Objective.free` names.
+    rows : sequence of K Tensor of shape (n, d)
+        What each learns from, in its network's frame; may be the same one.
+    around : callable
+        Called for each epoch; True ends training.
+
+    Returns
+    -------
+    list of K Trained
+    """
+    members = [_Member(spec, len(x)) for spec, x in zip(specs, rows, strict=True)]
+    with one_thread():
+        stack = _Stack(members, rows)
+    first = members[0]
+    progress = Progress(stack.weights_of_first, first.losses, first.held_out_losses)
+    for _ in range(specs[0].epochs):
+        if around(stack.epoch, progress) or not any(member.trains for member in members):
+            break
+    return stack.end()
+
+
+class _Stack:
+    """Members, their network and what moves it."""
+
+    def __init__(self, members: list[_Member], rows: Sequence[Tensor]) -> None:
+        self.members, self.spec = members, members[0].spec
+        self.objectives = [member.spec.objective for member in members]
+        self.generators = [member.generator for member in members]
+        self.objective = stacked(self.objectives, self.spec.device)
+        self.now, self.n_done = self.objective, len(self.spec.losses)
+        self.net = self._network().to(self.spec.device)
+        flat = Flat.of(self.net)
+        x, kept, held_out = _joined(members, rows, self.spec.device)
+        specs = [member.spec for member in members]
+        step = make_step(
+            self.spec.optimizer,
+            flat,
+            learning_rate=[spec.learning_rate for spec in specs],
+            weight_decay=[spec.weight_decay for spec in specs],
+        )
+        self.epochs = minimise(
+            self._gradient(flat, x),
+            step,
+            kept,
+            generators=self.generators,
+            batch_size=self.spec.batch_size,
+        )
+        self.stopping = EarlyStopping(
+            flat,
+            torch.no_grad()(lambda: self._loss(self.objective, self.net, x[held_out]).mean(-1)),
+            patience=self.spec.patience,
+            tol=torch.tensor([spec.tol for spec in specs]).to(self.spec.device),
+        )
+        self.stops_early = held_out.shape[1] > 0
+        if self.stops_early and self.n_done:  # what it begins with may be the best
+            self.stopping.update()
+        wide = flat.values.numel() * self.spec.batch_size >= WIDE
+        self.threads = nullcontext if wide else one_thread
+
+    def _network(self) -> Coder:
+        """Build all networks, each with the initial weights it would have alone."""
+        spec, means = self.spec, [member.spec.column_means for member in self.members]
+        args = spec.network, self.objective, len(spec.column_means), spec.latent_dim
+        net = build(*args, self.generators)
+        net.column_means = torch.from_numpy(np.stack(means))[:, None]
+        for k, member in enumerate(self.members):
+            for name, weight in (member.spec.weights or {}).items():
+                net.get_parameter(name).data[k] = torch.from_numpy(weight)
+        return net
+
+    def _loss(self, objective: Objective, net: Coder, x: Tensor) -> Tensor:
+        drawn = draw_all(self.objectives, x, self.spec.latent_dim, self.generators)
+        return objective.loss(net, *drawn)
+
+    def _gradient(self, flat: Flat, x: Tensor) -> Gradient:
+        """Automatic differentiation; dense layers by hand, replayed if steps are all the same."""
+        net, network, objective = self.net, self.spec.network, self.objective
+        trained = copy(net)
+        if type(net).fill is Coder.fill:  # whether rows have gaps is known
+            trained.fill = trained.put_means if objective.gaps else lambda x: x  # type: ignore[method-assign]
+        if isinstance(trained, Layered) and serves(trained) and not objective.derives_in_rows(net):
+            trained = by_hand(trained)
+        gradient = autograd(lambda x: self._loss(self.now, trained, x), flat, x)
+        is_ours_all = is_ours(network) and is_ours(net)
+        promise = None if is_ours_all else Promise(network, trained)
+        replays = is_ours_all or network.replayable
+
+        def phase() -> object:
+            if not (replays and all(objective.is_known for objective in self.objectives)):
+                return None
+            return self.now, self.kept_promise
+
+        self.kept_promise: object = promise and promise.kept()
+        self.look_at_promise = (lambda: promise.kept()) if promise else (lambda: None)
+        return Replayed(gradient, phase, promise)
+
+    def epoch(self, objective: Objective | None = None) -> None:
+        """Learn from all rows once."""
+        if objective is not None and len(self.members) == 1:
+            self.objective, self.objectives = objective, [objective]
+        now = self.objective.at(self.n_done)
+        self.now, self.kept_promise = now, self.look_at_promise()
+        with self.threads():
+            for member, loss in zip(self.members, next(self.epochs).tolist(), strict=True):
+                member.record(member.losses, loss, "mean")
+            if self.stops_early:
+                losses = self.stopping.update().tolist()
+                for member, loss in zip(self.members, losses, strict=True):
+                    member.record(member.held_out_losses, loss, "held-out")
+                for member, improving in zip(
+                    self.members, self.stopping.improving.tolist(), strict=True
+                ):
+                    member.trains &= improving
+        self.n_done += 1
+
+    def weights_of_first(self) -> Weights:
+        return {name: p[0].detach().cpu().numpy().copy() for name, p in self.net.named_parameters()}
+
+    def end(self) -> list[Trained]:
+        """Give each its weights."""
+        if self.stops_early:
+            self.stopping.restore()
+        named = {name: p.detach().cpu().numpy() for name, p in self.net.named_parameters()}
+        return [
+            member.trained({name: p[k].copy() for name, p in named.items()})
+            for k, member in enumerate(self.members)
+        ]
+
+
+def _joined(
+    members: list[_Member], rows: Sequence[Tensor], device: torch.device
+) -> tuple[Tensor, Tensor, Tensor]:
+    """All rows, each array once; and the rows each member learns from and holds out."""
+    blocks: list[Tensor] = []
+    begins: dict[int, int] = {}
+    n = 0
+    for x in rows:
+        if id(x) not in begins:
+            begins[id(x)] = n
+            blocks.append(x)
+            n += len(x)
+    kept = [member.kept + begins[id(x)] for member, x in zip(members, rows, strict=True)]
+    held_out = [member.held_out + begins[id(x)] for member, x in zip(members, rows, strict=True)]
+    joined = torch.cat(blocks) if len(blocks) > 1 else blocks[0]
+    return joined.to(device), torch.stack(kept).to(device), torch.stack(held_out).to(device)
+
+
+def bytes_of(spec: Spec, shape: tuple[int, int]) -> int:
+    """What one model takes in training, about: parameters and Adam, activations and slopes."""
+    try:
+        args = spec.network, spec.objective, len(spec.column_means), spec.latent_dim
+        net = build(*args, [seeded(0)])
+    except (TypeError, ValueError):  # told when it is trained
+        return 1
+    sizes: list[int] = []
+    for module in net.modules():
+        module.register_forward_hook(lambda *args: sizes.append(args[2].numel()))
+    with torch.no_grad():
+        spec.objective.rebuilt(net, torch.zeros((1, 1, len(spec.column_means)), **FLOAT32))
+    parameters = sum(parameter.numel() for parameter in net.parameters())
+    return 4 * (5 * parameters + 2 * spec.batch_size * (shape[1] + sum(sizes)))
