@@ -44,8 +44,8 @@ from aedetect import (
     SparseAutoencoder,
     VariationalAutoencoder,
 )
-from aedetect._threads import one_thread
 from aedetect.networks import Coder, Network
+from aedetect.rows.blocks import one_thread
 
 CASES = {  # rows, columns, batch size, hidden width
     "5k x 20, B32": (5_000, 20, 32, 64),

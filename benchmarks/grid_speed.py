@@ -28,8 +28,8 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.model_selection import GridSearchCV
 
 from aedetect import Autoencoder
-from aedetect._threads import one_thread
 from aedetect.model_selection import InlierKFold, StackedGridSearchCV
+from aedetect.rows.blocks import one_thread
 
 GRID = {
     "latent_dim": [2, 4, 8],

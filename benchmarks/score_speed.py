@@ -23,7 +23,7 @@ import torch
 from sklearn.ensemble import IsolationForest
 
 from aedetect import Autoencoder
-from aedetect._threads import one_thread
+from aedetect.rows.blocks import one_thread
 
 WIDTHS = {30: (64, 32), 784: (128, 32)}  # hidden, code
 

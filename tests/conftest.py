@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.preprocessing import StandardScaler
 
-from aedetect._threads import one_thread
+from aedetect.rows.blocks import one_thread
 
 
 @pytest.hookimpl(wrapper=True)

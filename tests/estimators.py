@@ -20,6 +20,7 @@ from aedetect import (
     Tied,
     VariationalAutoencoder,
 )
+from aedetect.objectives.base import draw_all
 
 BOUNDED = Dense(hidden=(8,), activation="tanh", code_activation="sigmoid")
 
@@ -81,6 +82,17 @@ def networks(n_features):
 def assert_same_scores(actual, desired):
     """Assert what is promised of equal rows beside others, on any machine."""
     np.testing.assert_allclose(actual, desired, rtol=1e-5)
+
+
+def rows_of(model, X):
+    """Rows (1, n, d) in the frame of a fitted model."""
+    return model.model_.frame.enter(X)[None]
+
+
+def losses_of(objective, net, x, latent_dim, generators):
+    """Loss (K, n) of a batch (K, n, d), with new draws."""
+    drawn = draw_all([objective] * len(x), x, latent_dim, generators)
+    return objective.loss(net, *drawn)
 
 
 def name_of(estimator):

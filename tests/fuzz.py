@@ -20,9 +20,10 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 import aedetect
-from aedetect import Autoencoder, corruption, networks
-from aedetect._detector import Detector
-from aedetect._params import Range
+from aedetect import Autoencoder, networks
+from aedetect.detectors.base import Detector
+from aedetect.objectives import corruption
+from aedetect.params import Range
 
 DETECTORS = [
     each

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import torch
 from click.testing import CliRunner
 
-from aedetect.cli import LONGEST, main
-from aedetect.tables import FORMULAS
+from aedetect.apps.cli import LONGEST, main
+from aedetect.apps.tables import FORMULAS
 
 import_module("sklearn.pipeline")  # sets variables of the environment, and draws from `random`
 

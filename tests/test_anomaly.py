@@ -10,7 +10,13 @@ from sklearn.covariance import MinCovDet
 from sklearn.metrics import roc_auc_score
 
 from aedetect import AnomalyDetector, RobustCore
-from aedetect._parts import Local, Scale, Surprise, Tails, effective_share
+from aedetect.models.parts import Local, Rows, Scale, Tails, effective_share
+from aedetect.models.surprise import Surprise
+
+
+def all_normal(X):
+    return Rows(X, np.arange(len(X)))
+
 
 TRIMS = [0.0, 0.4, "auto"]
 
@@ -135,7 +141,7 @@ def test_core_leaves_out_what_lies_apart(rng):
 
 def test_surprise_is_minus_the_logarithm_of_the_tail(rng):
     normal = rng.standard_normal(9999)
-    surprise = Surprise(normal)
+    surprise = Surprise.of(normal)
     values = np.quantile(normal, [0.5, 0.9, 0.99])
     np.testing.assert_allclose(surprise(values), -np.log([0.5, 0.1, 0.01]), rtol=0.01)
     beyond = surprise(normal.max() + np.array([0.0, 1.0, 2.0]))
@@ -143,7 +149,7 @@ def test_surprise_is_minus_the_logarithm_of_the_tail(rng):
 
 
 def test_tails_count_both_ends():
-    part, X = Tails(np.arange(99.0)[:, None]), np.array([[0.0], [49.0], [98.0], [1e9]])
+    part, X = Tails(all_normal(np.arange(99.0)[:, None])), np.array([[0.0], [49.0], [98.0], [1e9]])
     tails = part(X)
     assert tails[1] == 0
     assert tails[0] == tails[2] == pytest.approx(-np.log(3 / 100))
@@ -153,7 +159,7 @@ def test_tails_count_both_ends():
 
 def test_locality_sees_a_row_between_clusters_of_different_density(rng):
     dense, wide = 0.1 * rng.standard_normal((200, 2)), rng.standard_normal((200, 2)) + 10
-    local = Local(np.r_[dense, wide])
+    local = Local.of(all_normal(np.r_[dense, wide]))
     near_dense, in_wide = local(np.array([[1.0, 1.0], [10.0, 10.0]]))
     assert near_dense > in_wide + 1
 

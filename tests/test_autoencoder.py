@@ -68,7 +68,8 @@ def test_failed_warm_start_leaves_everything_as_it_was(digits):
     after = model.__getstate__()
     assert after["loss_curve_"] == before["loss_curve_"]
     assert after["validation_loss_curve_"] == before["validation_loss_curve_"]
-    assert all((after["weights_"][k] == w).all() for k, w in before["weights_"].items())
+    weights = after["model_"].weights
+    assert all((weights[k] == w).all() for k, w in before["model_"].weights.items())
 
 
 def test_warm_start_holds_out_the_same_rows_and_keeps_a_better_beginning(digits):
@@ -320,7 +321,7 @@ def test_weights_stay_writable_and_warnings_stay_quiet(digits):
         model = Autoencoder(epochs=1, random_state=0).fit(X)
         model.score_samples(X)
     assert all(w.flags.writeable for w in model.weights_.values())
-    assert next(iter(model._net.parameters())).device == torch.device("cpu")
+    assert next(iter(model.model_.net.parameters())).device == torch.device("cpu")
 
 
 @pytest.mark.parametrize("detector", [PCADetector(), KernelAutoencoder()], ids=repr)

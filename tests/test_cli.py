@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import roc_auc_score
 
-from aedetect.cli import main
-from aedetect.tables import numeric_columns, write_csv
+from aedetect.apps.cli import main
+from aedetect.apps.tables import numeric_columns, write_csv
 
 AEDETECT = Path(sys.executable).with_name("aedetect")
 
@@ -436,7 +436,7 @@ def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
 INTERRUPTED = """
 import os, signal, sys
 import pandas as pd
-from aedetect.tables import write_csv
+from aedetect.apps.tables import write_csv
 
 class Cell:
     def __str__(self):
@@ -483,7 +483,9 @@ def test_demo_reaches_its_figure(tmp_path):
 
 
 def test_help_is_instant_because_nothing_heavy_is_loaded():
-    code = "import sys, aedetect.cli as c\ntry: c.main(['--help'])\nfinally: print(*sys.modules)"
+    code = (
+        "import sys, aedetect.apps.cli as c\ntry: c.main(['--help'])\nfinally: print(*sys.modules)"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "Find the strange rows" in result.stdout
     assert not {"torch", "sklearn", "pandas", "numpy"} & set(result.stdout.split())

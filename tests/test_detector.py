@@ -30,7 +30,8 @@ from aedetect import (
     KernelAutoencoder,
     PCADetector,
 )
-from aedetect._detector import CHUNK, find_threshold
+from aedetect.rows.blocks import CHUNK
+from aedetect.rows.threshold import find_threshold
 
 every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=name_of)
 

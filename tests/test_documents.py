@@ -8,8 +8,9 @@ import numpydoc.validate
 import pytest
 
 import aedetect
-from aedetect import Autoencoder, explain, plot, tables
-from aedetect._detector import Detector
+from aedetect import Autoencoder
+from aedetect.apps import explain, plot, tables
+from aedetect.detectors.base import Detector
 
 ROOT = Path(__file__).parents[1]
 MUST_HAVE = {

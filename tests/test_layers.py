@@ -11,73 +11,45 @@ import pytest
 import aedetect
 
 PACKAGE = Path(aedetect.__file__).parent
-LAYER = {
-    "_params": 0,
-    "_files": 0,
-    "_text": 0,
-    "_threads": 0,
-    "_inputs": 0,
-    "_warnings": 0,
-    "_training": 0,
-    "_linear": 0,
-    "_neighbours": 1,
-    "_rows": 0.5,
-    "losses": 0,
-    "tables": 1,
-    "plot": 0,
-    "explain": 0,
-    "networks": 1,
-    "_detector": 1,
-    "_backprop": 2,
-    "_calls": 0,
-    "_promise": 1,
-    "_replay": 2,
-    "_frame": 2,
-    "_jacobian": 2,
-    "_report": 2,
-    "pca": 2,
-    "_latent": 3,
-    "_stack": 3,
-    "autoencoder": 4,
-    "kernel": 2,
-    "convolution": 2,
-    "corruption": 1,
-    "sparse": 5,
-    "denoising": 5,
-    "contractive": 5,
-    "_posterior": 5,
-    "variational": 6,
-    "memory": 5,
-    "metrics": 1,
-    "_splits": 0,
-    "ensemble": 6,
-    "core": 1,
-    "_swaps": 5,
-    "_parts": 6,
-    "anomaly": 7,
-    "model_selection": 6,
-    "demo": 8,
-    "cli": 9,
-    "__main__": 10,
-    "__init__": 11,
-}
+ROOMS = [  # from the ground up; a file imports from its own room and from those before
+    "warn",
+    "params",
+    "chance",
+    "rows",
+    "metrics",
+    "networks",
+    "objectives",
+    "training",
+    "models",
+    "detectors",
+    "model_selection",
+    "apps",
+    "__main__",
+    "__init__",
+]
+
+
+def room_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imported(path):
-    """Modules of the package that a file imports, wherever in it."""
+    """Rooms that a file imports from, wherever in it."""
+    above = len(path.relative_to(PACKAGE).parts)  # dots that lead to the package
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            yield from (
-                [node.module]
-                if node.module
-                else [alias.name for alias in node.names if alias.name in LAYER]
-            )
+        if isinstance(node, ast.ImportFrom) and node.level == above:
+            yield from [node.module.partition(".")[0]] if node.module else ["__init__"]
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_down(path):
-    for module in imported(path):
-        assert LAYER[module] < LAYER[path.stem], f"{path.stem} imports {module}"
+    here = room_of(path)
+    for room in imported(path):
+        names = room == "__init__" and here == "apps"  # what users import
+        assert names or ROOMS.index(room) <= ROOMS.index(here), f"{path} imports {room}"
 
 
 def modules_after(code):
@@ -92,10 +64,12 @@ def modules_after(code):
 
 @pytest.mark.parametrize("heavy", ["torch", "sklearn", "pandas"])
 def test_command_line_starts_without(heavy):
-    assert heavy not in modules_after("import aedetect, aedetect.cli")
+    assert heavy not in modules_after("import aedetect, aedetect.apps.cli")
 
 
-@pytest.mark.parametrize("module", ["pca", "tables", "plot", "explain"])
+@pytest.mark.parametrize(
+    "module", ["detectors.pca", "apps.tables", "apps.plot", "apps.explain", "metrics"]
+)
 def test_module_without_networks_needs_no_torch(module):
     loaded = modules_after(f"import aedetect.{module}")
     assert "torch" not in loaded
@@ -112,7 +86,7 @@ def test_what_is_imported_is_what_is_installed():
     extras = project["optional-dependencies"]
     declared = [*project["dependencies"], *extras["parquet"], *extras["plot"]]
     others = {"scipy", "aedetect", *sys.stdlib_module_names}  # scikit-learn brings scipy
-    used = {name for path in PACKAGE.glob("*.py") for name in top_level(path)} - others
+    used = {name for path in PACKAGE.rglob("*.py") for name in top_level(path)} - others
     names = {name.partition(">")[0].replace("scikit-learn", "sklearn") for name in declared}
     assert used == names
 

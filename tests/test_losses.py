@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from aedetect.losses import LOSSES
+from aedetect.objectives.errors import ERRORS
 
 FORMULAS = {
     "squared_error": lambda p, x: (p - x) ** 2,
@@ -17,15 +17,15 @@ def pair(name, rng):
     return (p, x) if name == "binary_cross_entropy" else (8 * p - 4, x)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", ERRORS)
 def test_error_is_its_formula(name, rng):
     p, x = pair(name, rng)
-    error = LOSSES[name].error(torch.from_numpy(p), torch.from_numpy(x))
+    error = ERRORS[name].of(torch.from_numpy(p), torch.from_numpy(x))
     np.testing.assert_allclose(error, FORMULAS[name](p, x), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name, loss in LOSSES.items() if loss.degree])
+@pytest.mark.parametrize("name", [name for name, loss in ERRORS.items() if loss.degree])
 def test_degree_is_how_the_error_scales(name, rng):
-    loss = LOSSES[name]
+    loss = ERRORS[name]
     p, x = (torch.from_numpy(a) * 0.01 for a in pair(name, rng))  # on Huber's parabola
-    torch.testing.assert_close(loss.error(p / 10, x / 10), loss.error(p, x) / 10**loss.degree)
+    torch.testing.assert_close(loss.of(p / 10, x / 10), loss.of(p, x) / 10**loss.degree)

@@ -111,13 +111,11 @@ def test_short_searches_score_as_scikit_learns_to_five_digits(labelled):
 
 def test_everything_is_trained_together_and_nothing_twice(labelled, monkeypatch, caplog):
     sizes, alone = [], []
-    from aedetect import _stack
+    from aedetect.detectors import many
 
-    train_stack, fit = _stack.train_stack, Autoencoder.fit
+    fit_stack, fit = many.fit_stack, Autoencoder.fit
     monkeypatch.setattr(
-        _stack,
-        "train_stack",
-        lambda models, data: sizes.append(len(models)) or train_stack(models, data),
+        many, "fit_stack", lambda specs, rows: sizes.append(len(specs)) or fit_stack(specs, rows)
     )
     monkeypatch.setattr(
         Autoencoder, "fit", lambda self, X, y=None: alone.append(1) or fit(self, X, y)

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from aedetect import KernelAutoencoder
-from aedetect._neighbours import Neighbours
+from aedetect.rows.neighbours import Neighbours
 
 pytestmark = pytest.mark.machines
 
@@ -65,7 +65,7 @@ def test_there_may_be_fewer_rows_than_are_asked_for(rng):
 def test_one_row_far_away_makes_no_other_doubtful(rng, monkeypatch):
     rows = TABLES["one row far away"](rng, 12)
     search = Neighbours(rows, 5)
-    monkeypatch.setattr("aedetect._neighbours.cdist", None)  # is not needed
+    monkeypatch.setattr("aedetect.rows.neighbours.cdist", None)  # is not needed
     search(rows[:-1])
 
 

@@ -1,11 +1,12 @@
 """Every objective with every network: alone, stacked, and with its penalty off."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from estimators import OBJECTIVES, assert_same_scores, name_of, networks
+from estimators import OBJECTIVES, assert_same_scores, losses_of, name_of, networks, rows_of
 from sklearn.base import clone
 
 from aedetect import (
@@ -22,7 +23,11 @@ from aedetect import (
     Tied,
     VariationalAutoencoder,
 )
-from aedetect._training import Flat, autograd, make_step, minimise, seeded
+from aedetect.chance import seeded
+from aedetect.objectives.base import Objective, build
+from aedetect.training.flat import Flat
+from aedetect.training.loop import autograd, minimise
+from aedetect.training.optimizers import make_step
 
 pytestmark = [  # too few epochs
     pytest.mark.filterwarnings("ignore:The network did not learn"),
@@ -71,16 +76,16 @@ def test_stacked_models_equal_models_alone(objective, network, digits):
         return
     template = clone(objective).set_params(network=network, latent_dim=2, epochs=1)
     template.set_params(learning_rate=0.05, random_state=0).fit(digits[:100])
-    X = torch.from_numpy(template._frame.enter(digits[:60]))
+    X, objective = rows_of(template, digits[:60])[0], template.model_.objective
 
     def train(seeds):
         generators = [seeded(seed) for seed in seeds]
-        net = template._build(64, 2, generators)
+        net = build(template.network_, objective, 64, 2, generators)
         flat = Flat.of(net)
         step = make_step(
             "adam", flat, learning_rate=[1e-3] * len(seeds), weight_decay=[0] * len(seeds)
         )
-        gradient = autograd(lambda x: template._loss(net, x, generators), flat, X)
+        gradient = autograd(lambda x: losses_of(objective, net, x, 2, generators), flat, X)
         rows = torch.arange(60).expand(len(seeds), 60)
         loop = minimise(gradient, step, rows, generators=generators, batch_size=16)
         for _ in range(5):
@@ -111,13 +116,13 @@ def test_a_penalty_bites(objective, weight, digits):
     """Its gradient at the default is not zero, and proportional to its weight."""
     template = clone(objective).set_params(network=NETWORK, epochs=20, random_state=0)
     template.fit(digits[:100])
-    x = torch.from_numpy(template._frame.enter(digits[:50]))[None]
+    x = rows_of(template, digits[:50])
     default = getattr(template, weight)
 
     def gradient(value):
-        template.set_params(**{weight: value})
-        net = template._build(64, 8, [seeded(0)])
-        loss = template._loss(net, x.clone(), [seeded(1)]).mean()
+        changed = template.model_.objective.with_changes({weight: value})
+        net = build(NETWORK, changed, 64, 8, [seeded(0)])
+        loss = losses_of(changed, net, x.clone(), 8, [seeded(1)]).mean()
         return torch.cat(
             [
                 g.flatten()
@@ -148,9 +153,9 @@ def test_without_its_penalty_it_is_the_plain_autoencoder(objective, digits):
     if isinstance(objective, DenoisingAutoencoder):
         # the noise that is multiplied by 0 is drawn all the same: compare losses, not fits
         model = clone(objective).set_params(**shared).fit(digits[:200])
-        x = torch.from_numpy(model._frame.enter(digits[:20]))[None]
-        losses = model._loss(model._net, x, [seeded(0)])
-        torch.testing.assert_close(losses, Autoencoder._loss(model, model._net, x, [seeded(0)]))
+        x, net = rows_of(model, digits[:20]), model.model_.net
+        losses = losses_of(model.model_.objective, net, x, 8, [seeded(0)])
+        torch.testing.assert_close(losses, Objective().loss(net, x))
         return
     model = clone(objective).set_params(**shared).fit(digits[:200])
     plain = Autoencoder(**shared).fit(digits[:200])
@@ -162,11 +167,12 @@ def test_variational_without_spread_is_the_plain_autoencoder(digits):
     """With beta=0 and a posterior of no width only the error of the mean is left."""
     model = VariationalAutoencoder(beta=0.0, latent_dim=4, epochs=20, random_state=0)
     model.fit(digits[:200])
-    net = model._net
+    net, objective = model.model_.net, model.model_.objective
     net.encoder[-1].weight.data[:, -1, 4:] = -1e9  # the logarithmic variance's bias
-    x = torch.from_numpy(model._frame.enter(digits[:20]))[None]
-    error = model._row_error(net.decode(model._codes(net, x)), x)
-    torch.testing.assert_close(model._loss(net, x, [seeded(0)]), error, rtol=1e-2, atol=1e-3)
+    x = rows_of(model, digits[:20])
+    error = objective.row_error(objective.rebuilt(net, x), x)
+    losses = losses_of(objective, net, x, 4, [seeded(0)])
+    torch.testing.assert_close(losses, error, rtol=1e-2, atol=1e-3)
 
 
 def test_memory_with_one_item_per_row_at_low_temperature_looks_rows_up(digits):
@@ -179,8 +185,9 @@ def test_memory_with_one_item_per_row_at_low_temperature_looks_rows_up(digits):
 
 def test_memory_codes_are_convex_combinations(digits):
     model = MemoryAutoencoder(latent_dim=4, n_items=30, epochs=30, random_state=0).fit(digits[:200])
-    x = torch.from_numpy(model._frame.enter(digits))[None]
-    weights = model._weights(model._net, model._net.encode(x)).detach()
+    net = model.model_.net
+    z = net.encode(rows_of(model, digits))
+    weights = model.model_.objective.weights(net, z).detach()
     assert (weights >= 0).all()
     torch.testing.assert_close(weights.sum(-1), torch.ones(1, len(digits)))
 
@@ -202,7 +209,7 @@ def test_kernel_equals_its_formula(digits, n_neighbors):
 def test_kernel_does_not_rebuild_a_row_from_itself(digits):
     model = KernelAutoencoder().fit(digits)
     alone = KernelAutoencoder().fit(digits[1:])
-    alone.bandwidth_ = model.bandwidth_
+    alone.model_ = replace(alone.model_, bandwidth=model.bandwidth_)
     np.testing.assert_allclose(
         model.score_samples(digits[:1]), alone.score_samples(digits[:1]), rtol=1e-9
     )
@@ -364,9 +371,9 @@ def test_later_changes_leave_fitted_objectives_alone(digits):
 
 
 def test_hidden_layers_of_a_convolution_are_counted_once():
-    model = SparseAutoencoder(layers="hidden")
+    objective = SparseAutoencoder.objective(layers="hidden")
     net = Conv2d(shape=(1, 4, 4), channels=(4, 8)).build(16, 2, [seeded(0)])
-    widths = [z.shape[-1] for z in model._penalised(net, torch.ones(1, 3, 16))]
+    widths = [z.shape[-1] for z in objective.penalised(net, torch.ones(1, 3, 16))]
     assert widths == [4 * 2 * 2, 8 * 1 * 1, 2]
 
 

@@ -3,7 +3,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from aedetect import PCADetector
-from aedetect._linear import principal_axes
+from aedetect.rows.linear import principal_axes
 
 pytestmark = pytest.mark.machines
 

@@ -30,11 +30,11 @@ from aedetect import (
     SparseAutoencoder,
     SwapNoise,
     VariationalAutoencoder,
-    _stack,
 )
-from aedetect._replay import Replayed
-from aedetect._training import seeded
+from aedetect.chance import seeded
 from aedetect.networks import Network
+from aedetect.training import stack
+from aedetect.training.replay import Replayed
 
 pytestmark = pytest.mark.filterwarnings("ignore:The network did not learn")
 
@@ -96,7 +96,7 @@ def fit(make, replays):
         warnings.catch_warnings(record=True) as told,
     ):
         warnings.simplefilter("always")
-        patch.setattr(_stack, "Replayed", replayed if replays else lambda gradient, *_: gradient)
+        patch.setattr(stack, "Replayed", replayed if replays else lambda gradient, *_: gradient)
         before = random.getstate(), np.random.get_state()
         random.seed(0), np.random.seed(0), torch.manual_seed(0)
         GLOBAL.clear()

@@ -23,9 +23,9 @@ from aedetect import (
     Tied,
     VariationalAutoencoder,
 )
-from aedetect._detector import find_threshold
-from aedetect._frame import Frame
+from aedetect.models.frame import Frame
 from aedetect.networks import product
+from aedetect.rows.threshold import find_threshold
 
 pytestmark = [
     pytest.mark.machines,

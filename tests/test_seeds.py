@@ -160,7 +160,7 @@ def test_seeds_B1_subspace_is_exact_where_eigenvalues_are_apart(network, rng):
 
 
 def test_seeds_B2_tied_weights_are_pca(digits, tied, linear):
-    net = tied._net
+    net = tied.model_.net
     assert net.decoder[0].weight is net.encoder[0].weight
     assert tied.n_parameters_ == linear.n_parameters_ - 64 * D
     assert -tied.score(digits) <= 1.01 * pca_error(digits, D)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from estimators import losses_of, rows_of
 from scipy.spatial.distance import cdist
 from scipy.stats import spearmanr
 from sklearn.base import clone
@@ -17,16 +18,16 @@ from aedetect import (
     SparseAutoencoder,
     VariationalAutoencoder,
 )
-from aedetect._jacobian import (
+from aedetect.chance import seeded
+from aedetect.detectors.posterior import divergences
+from aedetect.networks import ACTIVATIONS
+from aedetect.objectives.jacobian import (
     factors_of,
     jacobian_norm,
     norm_of_product,
     pullback,
     row_times_product,
 )
-from aedetect._posterior import divergences
-from aedetect._training import seeded
-from aedetect.networks import SLOPES
 
 pytestmark = pytest.mark.filterwarnings("ignore:latent_dim=.* is not below")  # wide on purpose
 
@@ -69,9 +70,9 @@ def test_seeds_C2_divergence_is_its_formula(rng):
     rates = rng.uniform(0.01, 0.99, 7)
     rho = 0.2
     formula = rho * np.log(rho / rates) + (1 - rho) * np.log((1 - rho) / (1 - rates))
-    model = SparseAutoencoder(penalty="kl", target_activation=rho)
+    objective = SparseAutoencoder.objective(penalty="kl", target_activation=rho)
     z = torch.from_numpy(np.tile(rates, (1, 5, 1)))
-    np.testing.assert_allclose(model._penalty(z), [[formula.sum()]], rtol=1e-6)
+    np.testing.assert_allclose(objective.divergence(z.mean(-2, True)), [[formula.sum()]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("activation", ["relu", "identity", "tanh"])
@@ -104,13 +105,13 @@ def test_seeds_C4_finds_a_sparse_code(rng):
 def test_seeds_C5_gradient_at_the_code_is_the_sum_of_both(digits):
     model = SparseAutoencoder(sparsity=0.3, latent_dim=8, epochs=20, random_state=0)
     model.fit(digits[:100])
-    x = torch.from_numpy(model._frame.enter(digits[:20]))[None]
-    z = model._net.encode(x).detach().requires_grad_()
-    error = model._row_error(model._net.decode(z), x).mean()
-    penalty = model._penalty(z).mean()
+    x, net, objective = rows_of(model, digits[:20]), model.model_.net, model.model_.objective
+    z = net.encode(x).detach().requires_grad_()
+    error = objective.row_error(net.decode(z), x).mean()
+    penalty = z.abs().mean()
     parts = [torch.autograd.grad(part, z)[0] for part in (error, penalty)]
-    model._net.encode = lambda _: z
-    (total,) = torch.autograd.grad(model._loss(model._net, x, [seeded(0)]).mean(), z)
+    net.encode = lambda _: z
+    (total,) = torch.autograd.grad(objective.loss(net, x).mean(), z)
     torch.testing.assert_close(total, parts[0] + 0.3 * parts[1], rtol=0, atol=1e-6)
 
 
@@ -214,12 +215,10 @@ def test_seeds_C20_penalty_is_the_jacobians_norm(digits):
 @pytest.mark.machines
 def test_seeds_C20_deep_encoders_and_hutchinsons_estimate(digits):
     model = ContractiveAutoencoder(latent_dim=4, epochs=20, random_state=0).fit(digits[:300])
-    x = torch.from_numpy(model._frame.enter(digits[:5]))
+    x, net = rows_of(model, digits[:5])[0], model.model_.net
     exact = torch.stack(
         [
-            torch.autograd.functional.jacobian(
-                lambda row: model._net.encode(row[None, None])[0, 0], row
-            )
+            torch.autograd.functional.jacobian(lambda row: net.encode(row[None, None])[0, 0], row)
             .square()
             .sum()
             for row in x
@@ -228,7 +227,7 @@ def test_seeds_C20_deep_encoders_and_hutchinsons_estimate(digits):
     np.testing.assert_allclose(model.jacobian_norms(digits[:5]), exact, rtol=1e-5)
     u = torch.randn(4000, 1, 4, generator=seeded(0))
     many = x[:1].expand(4000, 1, -1).reshape(1, 4000, -1).clone().requires_grad_()
-    z = model._net.encode(many)
+    z = net.encode(many)
     pulled = torch.autograd.grad(z, many, u.reshape(1, 4000, 4))[0]
     assert pulled.square().sum(-1).mean().item() == pytest.approx(exact[0].item(), rel=0.1)
 
@@ -268,13 +267,11 @@ def test_seeds_D1_divergence_equals_torch_and_monte_carlo():
 
 def test_seeds_D2_gradient_flows_through_the_draw(digits):
     model = VariationalAutoencoder(latent_dim=3, epochs=20, random_state=0).fit(digits[:200])
-    x = torch.from_numpy(model._frame.enter(digits[:10]))[None]
-    net = model._net.double()
-    x = x.double()
+    net, x = model.model_.net.double(), rows_of(model, digits[:10]).double()
     bias = net.encoder[-1].weight  # its last row: three means, three logarithmic variances
 
     def loss():
-        return model._loss(net, x, [seeded(4)]).mean()
+        return losses_of(model.model_.objective, net, x, 3, [seeded(4)]).mean()
 
     bias.requires_grad_()
     (gradient,) = torch.autograd.grad(loss(), bias)
@@ -322,10 +319,7 @@ def test_seeds_D17_importance_weights_tighten_the_bound(digits):
 
 def test_warm_up_raises_the_weight_of_the_divergence(digits):
     model = VariationalAutoencoder(beta=2.0, warmup=4, epochs=20, random_state=0).fit(digits[:100])
-    weights = []
-    for epoch in range(6):
-        model._epochs_done = epoch
-        weights.append(model._weight)
+    weights = [model.model_.objective.at(epoch).beta for epoch in range(6)]
     assert weights == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
 
 
@@ -334,7 +328,7 @@ def test_jacobian_norm_of_a_linear_map_is_its_matrix():
     torch.testing.assert_close(jacobian_norm(x @ W, x), W.square().sum().expand(1, 2))
 
 
-@pytest.mark.parametrize("activation", SLOPES)
+@pytest.mark.parametrize("activation", [n for n, a in ACTIVATIONS.items() if a.slope])
 @pytest.mark.parametrize("hidden", [(), (6,), (6, 4)])
 @pytest.mark.parametrize("code", ["identity", "tanh"])
 def test_seeds_C20_jacobian_as_a_product_equals_autograds(hidden, activation, code):

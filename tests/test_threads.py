@@ -19,9 +19,9 @@ from aedetect import (
     KernelAutoencoder,
     PCADetector,
 )
-from aedetect._detector import in_chunks
-from aedetect._threads import _a_core_is_free, _of_this_thread, in_threads, one_thread
 from aedetect.model_selection import StackedGridSearchCV
+from aedetect.objectives.base import Objective
+from aedetect.rows.blocks import _a_core_is_free, _of_this_thread, in_chunks, in_threads, one_thread
 
 NET = Autoencoder(network=(8,), epochs=2, batch_size=64, random_state=0)
 ESTIMATORS = [
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The network did not learn")
 @pytest.fixture(autouse=True)
 def two_threads(monkeypatch):
     """As many as a user's process would have on two cores that nothing else runs on."""
-    monkeypatch.setattr("aedetect._threads._a_core_is_free", lambda: True)
+    monkeypatch.setattr("aedetect.rows.blocks._a_core_is_free", lambda: True)
     n_threads = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
@@ -103,10 +103,14 @@ class AfterEachEpoch:
         self.function()
 
 
-class Failing(Autoencoder):
-    def _loss(self, net, x, generators):
+class Fails(Objective):
+    def loss(self, net, x):
         assert torch.get_num_threads() == 1
         raise StopError
+
+
+class Failing(Autoencoder):
+    objective = Fails
 
 
 def test_so_do_failures_in_training_in_callbacks_and_in_a_block(X):
@@ -161,7 +165,7 @@ def test_in_joblibs_workers(backend, X, request):
 FORKING = """
 import os, threading, numpy, torch, sklearn.neighbors
 from threadpoolctl import threadpool_info, threadpool_limits
-from aedetect._threads import one_thread
+from aedetect.rows.blocks import one_thread
 
 within, done = threading.Event(), threading.Event()
 
@@ -218,7 +222,7 @@ def test_blocks_are_worked_on_in_order_by_threads_of_one_thread_each():
 
 
 def test_no_block_is_begun_on_a_core_that_is_busy(monkeypatch):
-    monkeypatch.setattr("aedetect._threads._a_core_is_free", lambda: False)
+    monkeypatch.setattr("aedetect.rows.blocks._a_core_is_free", lambda: False)
     assert list(in_threads(lambda _: get_ident(), range(8))) == [get_ident()] * 8
 
 
@@ -239,7 +243,7 @@ def test_a_block_that_fails_ends_all(place):
 def test_whether_a_core_is_free_is_read_from_the_system(monkeypatch, tmp_path):
     monkeypatch.undo()
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    monkeypatch.setattr("aedetect._threads.LOAD", tmp_path / "loadavg")
+    monkeypatch.setattr("aedetect.rows.blocks.LOAD", tmp_path / "loadavg")
     assert _a_core_is_free()  # unless it is told otherwise
     for running in range(1, 5):
         (tmp_path / "loadavg").write_text(f"0.42 0.91 0.96 {running}/85 19674\n")

@@ -7,19 +7,14 @@ import pytest
 import torch
 
 from aedetect import Dense, Tied
-from aedetect._backprop import by_hand
-from aedetect._replay import Replayed
-from aedetect._training import (
-    EarlyStopping,
-    Flat,
-    autograd,
-    flushed_denormals,
-    make_step,
-    minimise,
-    seeded,
-)
-from aedetect.losses import LOSSES
+from aedetect.chance import seeded
 from aedetect.networks import ACTIVATIONS
+from aedetect.objectives.errors import ERRORS
+from aedetect.training.by_hand import by_hand
+from aedetect.training.flat import Flat
+from aedetect.training.loop import EarlyStopping, autograd, flushed_denormals, minimise
+from aedetect.training.optimizers import make_step
+from aedetect.training.replay import Replayed
 
 pytestmark = pytest.mark.usefixtures("one_thread_a_kernel")
 
@@ -30,13 +25,13 @@ def build(network, seeds, d=7, latent_dim=3):
 
 
 def rowwise(net, loss="squared_error"):
-    return lambda x: LOSSES[loss].error(net.decode(net.encode(x)), x).mean(-1)
+    return lambda x: ERRORS[loss].of(net.decode(net.encode(x)), x).mean(-1)
 
 
 CASES = [
     case
     for case in itertools.product(
-        ACTIVATIONS, ["identity", "sigmoid"], LOSSES, [1, 3], [True, False]
+        ACTIVATIONS, ["identity", "sigmoid"], ERRORS, [1, 3], [True, False]
     )
     if case[1] == "sigmoid" or case[2] != "binary_cross_entropy"
 ]

@@ -29,10 +29,14 @@ COPYING = Autoencoder(latent_dim=4, epochs=1, random_state=0)
 GRID = {"latent_dim": [4], "learning_rate": [1e-3, 2e-3, 4e-3]}
 SUBCLASS = """
 from aedetect import Autoencoder
+from aedetect.objectives.base import Objective
+
+class Half(Objective):
+    def loss(self, net, x):
+        return super().loss(net, x) / 2
 
 class Halved(Autoencoder):
-    def _loss(self, net, x, generators):
-        return super()._loss(net, x, generators) / 2
+    objective = Half
 
 class Fitting(Autoencoder):
     def fit(self, X, y=None):

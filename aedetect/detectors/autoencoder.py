@@ -192,6 +192,7 @@ class Autoencoder(LatentTools):
 
     def _fit(self, X: np.ndarray, y: Any) -> TrainedModel:
         plan = self._plan(X)
+        self.model_: Any = plan.model(plan.spec.weights or {})  # what callbacks see
         now: dict[str, Any] = {"estimator": self, "X": X, "y": y}
         context = self._init_callback_context(max_subtasks=self.epochs)
         context.call_on_fit_task_begin(**now)
@@ -258,11 +259,10 @@ class Autoencoder(LatentTools):
     def _objective(self, like: Objective | None = None, **others: Any) -> Objective:
         """What the parameters say is minimised; `like` itself, if it is the same."""
         names = fields_of(self.objective) & {field.name for field in fields(self)}
-        values = {name: clone(getattr(self, name), safe=False) for name in names}
-        values |= {"criterion": self.loss} | others
-        if like is None:
-            return self.objective(**values)
-        return like.with_changes(values)
+        values = {name: getattr(self, name) for name in names}
+        if like is not None:
+            return like.with_changes(values)
+        return self.objective(criterion=self.loss, **values, **others)
 
     def _of_rows(self, X: np.ndarray, frame: Frame, means: np.ndarray) -> dict[str, Any]:
         """Fields of the objective that depend on the rows."""
@@ -293,7 +293,7 @@ class Autoencoder(LatentTools):
             self._describe(plan.model(trained.weights), trained, X)
 
     def _describe(self, model: TrainedModel, trained: Trained, X: np.ndarray) -> None:
-        self.model_: Any = model
+        self.model_ = model
         self.loss_curve_, self.validation_loss_curve_ = trained.losses, trained.held_out_losses
         some = X[trained.kept[:REPORT_ROWS]]
         self.code_mean_, self.code_covariance_ = _moments(model.codes(some))

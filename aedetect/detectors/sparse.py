@@ -29,11 +29,11 @@ class Sparse(Objective):
     free = ("sparsity",)
 
     def loss(self, net: Coder, x: Tensor) -> Tensor:
-        activations = self._penalised(net, x)
+        activations = self.penalised(net, x)
         error = self.row_error(net.decode(activations[-1]), x)
         return error + self.sparsity * sum(map(self._penalty, activations))
 
-    def _penalised(self, net: Coder, x: Tensor) -> list[Tensor]:
+    def penalised(self, net: Coder, x: Tensor) -> list[Tensor]:
         """Return the activations (K, n, units) that are to be few, the code last."""
         if self.layers == "code":
             return [net.encode(x)]

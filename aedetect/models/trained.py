@@ -47,7 +47,8 @@ class TrainedModel(Model):
     @cached_property
     def net(self) -> Coder:
         """The module that `weights` describes; for one model, K = 1."""
-        return self.new_net().eval()
+        with torch.inference_mode(False):
+            return self.new_net().eval()
 
     def new_net(self) -> Coder:
         net = build(self.network, self.objective, len(self.column_means), self.width, [seeded(0)])

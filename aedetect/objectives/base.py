@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..networks.base import Network
 from ..networks.layers import Coder
-from ..params import Record, is_ours
+from ..params import Params, Record, is_ours
 from .errors import ERRORS, Error
 
 Weight = float | Tensor  # (K, 1) where the models of a stack differ
@@ -107,6 +107,12 @@ class Objective(Record):
             if repr(value) != repr(getattr(self, name))
         }
         return replace(self, **changes) if changes else self
+
+    @property
+    def settings(self) -> str:
+        """Parameters of its parts, which callbacks may set in place."""
+        parts = [getattr(self, field.name) for field in fields(self)]
+        return repr([vars(part) for part in parts if isinstance(part, Params)])
 
     @property
     def error(self) -> Error:

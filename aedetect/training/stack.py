@@ -230,10 +230,10 @@ class _Stack:
         def phase() -> object:
             if not (replays and all(objective.is_known for objective in self.objectives)):
                 return None
-            return self.now, self.kept_promise
+            return self.now, self.around_it
 
-        self.kept_promise: object = promise and promise.kept()
-        self.look_at_promise = (lambda: promise.kept()) if promise else (lambda: None)
+        self.around_it: object = None
+        self.look_around = lambda: (objective.settings, promise and promise.kept())
         return Replayed(gradient, phase, promise)
 
     def epoch(self, objective: Objective | None = None) -> None:
@@ -241,7 +241,7 @@ class _Stack:
         if objective is not None and len(self.members) == 1:
             self.objective, self.objectives = objective, [objective]
         now = self.objective.at(self.n_done)
-        self.now, self.kept_promise = now, self.look_at_promise()
+        self.now, self.around_it = now, self.look_around()
         with self.threads():
             for member, loss in zip(self.members, next(self.epochs).tolist(), strict=True):
                 member.record(member.losses, loss, "mean")
