@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import cache
 from numbers import Integral, Real
-from typing import Annotated, Any, Literal, Self, dataclass_transform
+from typing import Annotated, Any, Literal, Self, TypeVar, dataclass_transform
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -71,6 +71,14 @@ class Params(BaseEstimator):
                     f"{type(self).__name__}: {name}={value!r}; expected {wanted}."
                 )
         return self
+
+
+Checked = TypeVar("Checked", bound=Params)
+
+
+def check(params: Checked) -> Checked:
+    """Raise for the first parameter its annotation does not allow."""
+    return params._check_params()
 
 
 def refuse_unless(hint: Any, name: str, value: Any) -> None:

@@ -1,6 +1,6 @@
 """Autoencoder: rebuild a row from a narrow code, and distrust rows that come back wrong."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -13,10 +13,10 @@ from ..models.report import fit_report, of_identity, of_report
 from ..models.trained import TrainedModel
 from ..networks.base import Network
 from ..networks.dense import as_network
-from ..objectives.base import Objective, fields_of
+from ..objectives.base import Objective
+from ..objectives.errors import ERRORS
 from ..params import Count, NotNegative, Positive, Range
 from ..rows.blocks import one_thread
-from ..rows.checks import refuse_out_of_range
 from ..rows.linear import column_means
 from ..training.stack import Epoch, Progress, Spec, Trained, fit_stack
 from ..warn import warn_all
@@ -39,7 +39,7 @@ class Plan(NamedTuple):
         spec = self.spec
         return TrainedModel(
             network=spec.network,
-            objective=spec.objective.with_changes({"gaps": True}),  # others may have some
+            objective=replace(spec.objective, gaps=True),  # others may have some
             frame=self.frame,
             column_means=self.column_means,
             width=spec.latent_dim,
@@ -199,7 +199,7 @@ class Autoencoder(LatentTools):
 
         def with_callbacks(epoch: Epoch, progress: Progress) -> bool:
             task = context.subcontext("epoch").call_on_fit_task_begin(**now)
-            epoch(self._objective(like=plan.spec.objective))  # callbacks set its parameters
+            epoch(self._changed(plan.spec.objective))
             self.loss_curve_, self.validation_loss_curve_ = progress.losses, progress.held_out
             return bool(
                 task.call_on_fit_task_end(
@@ -223,10 +223,11 @@ class Autoencoder(LatentTools):
 
     def _plan(self, X: np.ndarray) -> Plan:
         """What to train, and on what."""
-        goes_on, d = self._goes_on, X.shape[1]
+        d = X.shape[1]
+        goes_on = self._goes_on(d)
         network = self.model_.network if goes_on else clone(as_network(self.network))
         frame = self.model_.frame if goes_on else self._frame_of(X, network)
-        means = self.model_.column_means if goes_on else column_means(X)
+        means = self.model_.column_means if goes_on else self._means_of(X, frame)
         width = default_latent_dim(d) if self.latent_dim == "auto" else self.latent_dim
         objective = self._objective(gaps=bool(np.isnan(X.min())), **self._of_rows(X, frame, means))
         if not goes_on and objective.allows_identity and width >= d:
@@ -249,20 +250,28 @@ class Autoencoder(LatentTools):
             tol=tol,
             device=self._device(),
             random_state=self.random_state,
-            unit=float(frame.scale**objective.error.degree),
+            unit=float(frame.scale ** ERRORS[self.loss].degree),
             weights=self.model_.weights if goes_on else None,
             losses=self.loss_curve_ if goes_on else [],
             held_out_losses=self.validation_loss_curve_ if goes_on else [],
         )
         return Plan(spec, rows, frame, means)
 
-    def _objective(self, like: Objective | None = None, **others: Any) -> Objective:
-        """What the parameters say is minimised; `like` itself, if it is the same."""
-        names = fields_of(self.objective) & {field.name for field in fields(self)}
-        values = {name: getattr(self, name) for name in names}
-        if like is not None:
-            return like.with_changes(values)
+    def _objective(self, **others: Any) -> Objective:
+        """What the parameters say is minimised."""
+        values = {name: getattr(self, name) for name in self._of_objective}
         return self.objective(criterion=self.loss, **values, **others)
+
+    def _changed(self, objective: Objective) -> Objective | None:
+        """The objective with what callbacks have set, if they have."""
+        values = {name: getattr(self, name) for name in self._of_objective}
+        same = all(repr(value) == repr(getattr(objective, name)) for name, value in values.items())
+        return None if same else replace(objective, **values)
+
+    @property
+    def _of_objective(self) -> set[str]:
+        """Parameters that are fields of the objective."""
+        return {field.name for field in fields(self.objective)} & set(self.__dict__)
 
     def _of_rows(self, X: np.ndarray, frame: Frame, means: np.ndarray) -> dict[str, Any]:
         """Fields of the objective that depend on the rows."""
@@ -273,17 +282,12 @@ class Autoencoder(LatentTools):
             return Frame.identity(X.shape[1])
         return Frame.of(X, centre=getattr(network, "bias", True))
 
+    def _means_of(self, X: np.ndarray, frame: Frame) -> np.ndarray:
+        return frame.mean if frame.mean.any() else column_means(X)
+
     def _network_rows(self, X: np.ndarray, frame: Frame) -> Tensor:
         """All training rows in the network's frame."""
         return frame.training_rows(X)
-
-    def _finish(self, plan: Plan, trained: Trained, X: np.ndarray) -> str | None:
-        """End as by `fit`, where many are trained together; return why that failed, if it did."""
-        if trained.failure is not None:
-            return self._diverged(trained)
-        self._take(plan, trained, X)
-        self._set_threshold(X)
-        return None
 
     def _take(self, plan: Plan, trained: Trained, X: np.ndarray) -> None:
         """Set what training left, and what follows from it."""
@@ -320,14 +324,21 @@ class Autoencoder(LatentTools):
     @property
     def _units_matter(self) -> bool:
         """Not of images and series, nor where outputs have a range of their own."""
-        network = as_network(self.network)
-        return not hasattr(network, "shape") and _output_of(network) == "identity"
+        return not hasattr(self.network, "shape") and _output_of(self.network) == "identity"
 
     @property
-    def _goes_on(self) -> bool:
+    def _bounded(self) -> bool:
+        return self.loss == "binary_cross_entropy"
+
+    def _goes_on(self, n_features: int) -> bool:
         """Whether `fit` goes on from an earlier one, which must have been of the same kind."""
         if not (self.warm_start and hasattr(self, "model_")):
             return False
+        if len(self.column_means_) != n_features:
+            raise ValueError(
+                f"warm_start=True goes on from a fit on {len(self.column_means_)} columns; X has "
+                f"{n_features}. Fit a new estimator."
+            )
         was = self._shaped_by
         changed = [name for name in self._shaping if repr(getattr(self, name)) != was[name]]
         if changed:
@@ -342,23 +353,6 @@ class Autoencoder(LatentTools):
 
     def _from_rows(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return self.network_.from_rows(rows, shape)
-
-    def _validate(self, X: Any, *, reset: bool = False) -> np.ndarray:
-        X = super()._validate(X, reset=reset)
-        goes_on = reset and self.warm_start and hasattr(self, "model_")
-        if goes_on and len(self.column_means_) != X.shape[1]:
-            raise ValueError(
-                f"warm_start=True goes on from a fit on {len(self.column_means_)} columns; X has "
-                f"{X.shape[1]}. Fit a new estimator."
-            )
-        return X
-
-    def _scorable(self, X: Any, *, reset: bool = False) -> np.ndarray:
-        X = super()._scorable(X, reset=reset)
-        loss = self.loss if reset else self.loss_
-        if loss == "binary_cross_entropy":
-            refuse_out_of_range(X, loss, self._column_names)
-        return X
 
     def _batch_size(self, n: int) -> int:
         if self.batch_size != "auto":
@@ -430,7 +424,21 @@ class Autoencoder(LatentTools):
         return self.latent_dim_ / self.n_features_in_
 
 
-def _output_of(network: Network) -> str:
+def plan_of(estimator: Autoencoder, X: np.ndarray) -> Plan:
+    """How an estimator would be trained."""
+    return estimator._plan(X)
+
+
+def finish(estimator: Autoencoder, plan: Plan, trained: Trained, X: np.ndarray) -> str | None:
+    """End as by `fit`, where many are trained together; return why that failed, if it did."""
+    if trained.failure is not None:
+        return estimator._diverged(trained)
+    estimator._take(plan, trained, X)
+    estimator._set_threshold(X)
+    return None
+
+
+def _output_of(network: object) -> str:
     return getattr(network, "output_activation", "identity")
 
 

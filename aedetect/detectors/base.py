@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from ..models.base import Model
 from ..params import Params
 from ..rows.blocks import in_chunks
-from ..rows.checks import refuse_infinite, refuse_unusable, warn_of_rows
+from ..rows.checks import refuse_infinite, refuse_out_of_range, refuse_unusable, warn_of_rows
 from ..rows.inputs import readable, validated
 from ..rows.limits import LARGEST, WORST, bounded, in_dtype
 from ..rows.threshold import Contamination, find_threshold
@@ -125,11 +125,22 @@ class Detector(
     def _prepared(self, X: Any) -> np.ndarray:
         """Check parameters and training rows."""
         self._check_params()
-        return self._scorable(X, reset=True)
+        rows = self._validate(X, reset=True)
+        if self._bounded:
+            refuse_out_of_range(rows, self._column_names)
+        return rows
 
-    def _scorable(self, X: Any, *, reset: bool = False) -> np.ndarray:
+    def _scorable(self, X: Any) -> np.ndarray:
         """Return validated rows whose error can be told."""
-        return self._validate(X, reset=reset)
+        rows = self._validate(X)
+        if self.model_.bounded:
+            refuse_out_of_range(rows, self._column_names)
+        return rows
+
+    @property
+    def _bounded(self) -> bool:
+        """Whether the error takes values from 0 to 1 only."""
+        return False
 
     @property
     def _column_names(self) -> Sequence[Any]:
@@ -351,6 +362,11 @@ class Detector(
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def prepared(detector: Detector, X: Any) -> np.ndarray:
+    """What `fit` makes of rows before it learns from them."""
+    return detector._prepared(X)
 
 
 def _scores(model: Model, X: np.ndarray) -> np.ndarray:

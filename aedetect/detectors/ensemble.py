@@ -1,15 +1,14 @@
 """Ensemble: K autoencoders trained as one stack, whose errors are combined."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from sklearn.base import clone
 
 from ..chance import seeded
 from ..models.ensemble import EnsembleModel
-from ..params import STACK_BYTES, Count, Range
-from ..rows.checks import refuse_out_of_range
+from ..params import STACK_BYTES, Count, Range, check
 from ..rows.linear import column_means
 from .autoencoder import Autoencoder
 from .base import Detector
@@ -131,15 +130,12 @@ class AutoencoderEnsemble(Detector):
     def _check_params(self) -> Self:
         super()._check_params()
         for template in self._templates:
-            template._check_params()
+            check(template)
         return self
 
-    def _scorable(self, X: Any, *, reset: bool = False) -> np.ndarray:
-        X = super()._scorable(X, reset=reset)
-        losses = [t.loss for t in self._templates] if reset else [m.loss_ for m in self.estimators_]
-        if "binary_cross_entropy" in losses:
-            refuse_out_of_range(X, "binary_cross_entropy", self._column_names)
-        return X
+    @property
+    def _bounded(self) -> bool:
+        return any(template.loss == "binary_cross_entropy" for template in self._templates)
 
     def _some_columns(self, d: int, rng: np.random.Generator) -> np.ndarray:
         wanted = self.max_features

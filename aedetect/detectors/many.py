@@ -10,7 +10,8 @@ from joblib import Parallel, delayed
 from torch import Tensor
 
 from ..training.stack import bytes_of, fit_stack
-from .autoencoder import Autoencoder
+from .autoencoder import Autoencoder, finish, plan_of
+from .base import prepared
 
 FREE = {"random_state", "learning_rate", "weight_decay", "contamination", "tol"}
 
@@ -55,7 +56,7 @@ def fit_all(
     groups: dict[Hashable, list[int]] = {}
     for i, (model, X) in enumerate(zip(models, data, strict=True)):
         layout = repr(model.network) if np.ndim(X) > 2 else ""  # says how images become rows
-        rows.append(known.setdefault((id(X), layout), model._prepared(X)))
+        rows.append(known.setdefault((id(X), layout), prepared(model, X)))
         groups.setdefault(stack_key(model, rows[i]), []).append(i)
     stacks = []
     for group in groups.values():
@@ -70,7 +71,7 @@ def fit_all(
 
 def _bytes_of(model: Autoencoder, X: np.ndarray) -> int:
     try:
-        return bytes_of(model._plan(X).spec, X.shape)
+        return bytes_of(plan_of(model, X).spec, X.shape)
     except (TypeError, ValueError):  # told when it is trained
         return 1
 
@@ -79,13 +80,13 @@ def _fit_some(models: list[Autoencoder], data: list[np.ndarray]) -> list[Fitted]
     start = perf_counter()
     known: dict[int, Tensor] = {}
     try:
-        plans = [model._plan(X) for model, X in zip(models, data, strict=True)]
+        plans = [plan_of(model, X) for model, X in zip(models, data, strict=True)]
         shared = [known.setdefault(id(X), plan.rows) for plan, X in zip(plans, data, strict=True)]
         trained = fit_stack([plan.spec for plan in plans], shared)
     except (TypeError, ValueError) as error:  # what they have in common is impossible
         return [Fitted(model, str(error), 0.0) for model in models]
     failures: list[str | None] = []
     for model, plan, one, X in zip(models, plans, trained, data, strict=True):
-        failures.append(model._finish(plan, one, X))
+        failures.append(finish(model, plan, one, X))
     seconds = (perf_counter() - start) / len(models)
     return [Fitted(*pair, seconds) for pair in zip(models, failures, strict=True)]

@@ -19,7 +19,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, indexable
 
-from ..params import STACK_BYTES
+from ..params import STACK_BYTES, check
 from .splits import Fold, InlierKFold, NoveltySplit, n_rows
 
 __all__ = [
@@ -105,6 +105,7 @@ class _Stacks:
         self.seconds: list[np.ndarray] = []  # a candidate and fold, its share of the training
 
     def train(self, candidates: list[dict[str, Any]]) -> None:
+        from ..detectors.base import prepared
         from ..detectors.many import fit_all
 
         jobs = []
@@ -114,7 +115,7 @@ class _Stacks:
                 key = _Shelf.key(estimator, rows)
                 try:
                     model, data = self._split(estimator, fold)
-                    model._prepared(data)
+                    prepared(model, data)
                 except Exception as error:  # found again where scikit-learn fits it
                     logger.info("Not stacked: %s (%s)", parameters, error)
                     continue
@@ -146,7 +147,7 @@ class _Stacks:
             raise TypeError(f"{type(model).__name__} is not trained here")
         if model.warm_start or getattr(model, "_skl_callbacks", None):
             raise TypeError("warm starts and callbacks are a single model's")
-        model._check_params()
+        check(model)
         before = repr([(name, _parameters(step)) for name, step in steps[:-1]])
         if (fold, before) not in self.prepared:
             X = _safe_indexing(self.X, self.folds[fold][0])

@@ -1,6 +1,7 @@
 """What fitting leaves: frozen, of arrays and plain values, and all that scoring needs."""
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -21,6 +22,11 @@ class Model(Record, ABC):
     """
 
     block: ClassVar[int | None] = None
+
+    @cached_property
+    def bounded(self) -> bool:
+        """Whether the error takes values from 0 to 1 only."""
+        return False
 
     @property
     @abstractmethod

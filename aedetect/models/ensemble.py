@@ -1,6 +1,7 @@
 """Several models, whose errors are combined."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -30,6 +31,10 @@ class EnsembleModel(Model):
     column_means: np.ndarray
     aggregation: str
     training_errors: list[np.ndarray] = field(default_factory=list)
+
+    @cached_property
+    def bounded(self) -> bool:
+        return any(member.bounded for member in self.members)
 
     @property
     def latent_dim(self) -> int:

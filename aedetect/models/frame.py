@@ -69,10 +69,7 @@ class Frame:
 
     def training_rows(self, X: np.ndarray) -> Tensor:
         """All rows in the network's frame; in blocks, since `X` may be of another dtype."""
-        rows = torch.empty(X.shape, dtype=torch.float32, device="cpu")
-        for block, x in zip(chunks(X), rows.split(len(chunks(X)[0])), strict=True):
-            x.copy_(self.enter(block))
-        return rows
+        return torch.cat([self.enter(block) for block in chunks(X)])
 
 
 def _squares(centred: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from ..rows.blocks import in_chunks
-from ..rows.linear import column_means, filled, principal_axes
+from ..rows.linear import column_means, filled, projected
 from .trained import TrainedModel
 
 SILENT = 1e-3  # standard deviation of a unit of the code that says nothing
@@ -19,20 +18,17 @@ Warnings = Iterator[tuple[str, type[Warning]]]  # what to say, and as what
 def fit_report(model: TrainedModel, train: np.ndarray, X: np.ndarray, kind: str) -> dict[str, Any]:
     """Mean error on rows `X`, beside that of the mean row and of PCA of equal width, of `train`."""
     full = filled(train, column_means(train, model.column_means))
-    mean, axes, _ = principal_axes(full, model.latent_dim)
-    by_pca = (filled(X, mean) - mean) @ axes.T @ axes + mean
-    if model.objective.criterion == "binary_cross_entropy":
+    mean, by_pca = projected(X, full, model.width)
+    if model.bounded:
         by_pca = by_pca.clip(1e-3, 1 - 1e-3)  # a linear map leaves the range the error allows
-
-    def mean_error(rebuilt: np.ndarray) -> float:
-        error = model.objective.error.of(model.frame.enter(rebuilt), model.frame.enter(X))
-        return float(error.nanmean(dtype=torch.float64)) * model.unit
-
+    ours, of_mean, of_pca = model.mean_errors(
+        [in_chunks(model.rebuilt, X), np.broadcast_to(mean, X.shape), by_pca], X
+    )
     return {
         "rows": kind,
-        "error": mean_error(in_chunks(model.rebuilt, X)),
-        "mean_row_error": mean_error(np.broadcast_to(mean, X.shape)),
-        "pca_error": mean_error(by_pca),
+        "error": ours,
+        "mean_row_error": of_mean,
+        "pca_error": of_pca,
         "constant_columns": np.flatnonzero(full.min(axis=0) == full.max(axis=0)).tolist(),
     }
 

@@ -1,6 +1,6 @@
 """A trained autoencoder: the description of its network, and weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +12,7 @@ from ..chance import seeded
 from ..networks.base import Network
 from ..networks.layers import Coder, Layered
 from ..objectives.base import Objective, build
+from ..objectives.errors import ERRORS
 from ..training.by_hand import Forward, serves
 from .base import Model
 from .frame import FAR, Frame
@@ -65,13 +66,17 @@ class TrainedModel(Model):
         net = self.net
         return Forward(net) if plain and isinstance(net, Layered) and serves(net) else None
 
+    @cached_property
+    def bounded(self) -> bool:
+        return self.objective.criterion == "binary_cross_entropy"
+
     def release(self) -> None:
         if self._forward is not None:
             self._forward.release()
 
     @cached_property
     def _error(self) -> Callable[[Tensor, Tensor], Tensor]:
-        return self.objective.error.of
+        return ERRORS[self.objective.criterion].of
 
     @cached_property
     def _scores_by_error(self) -> bool:
@@ -80,7 +85,7 @@ class TrainedModel(Model):
     @cached_property
     def unit(self) -> float:
         """What an error in the network's frame is in the data's unit."""
-        return float(self.frame.scale**self.objective.error.degree)
+        return float(self.frame.scale ** ERRORS[self.objective.criterion].degree)
 
     def of_rows(self, function: Callable[[Coder, Tensor], Tensor], X: np.ndarray) -> np.ndarray:
         """What a function of the network and rows (1, n, d) finds, in float64."""
@@ -113,6 +118,12 @@ class TrainedModel(Model):
             observed = ~x.isnan()
             total = torch.where(observed, errors, 0).sum(-1, dtype=torch.float64)
             return (total / observed.sum(-1)).numpy() * self.unit
+
+    def mean_errors(self, rebuilt: Sequence[np.ndarray], X: np.ndarray) -> list[float]:
+        """Mean error of rows that were rebuilt in several ways."""
+        x_hats, x = self.frame.enter(np.stack(rebuilt)), self.frame.enter(X)
+        errors = (self._error(x_hat, x).nanmean(dtype=torch.float64) for x_hat in x_hats)
+        return [float(error) * self.unit for error in errors]
 
     def _errors(self, x: Tensor) -> Tensor:
         """Error of each value of rows (n, d) in the frame; NaN where one is missing."""

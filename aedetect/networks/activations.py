@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -26,10 +27,12 @@ class Activation:
         Of the initial weights before it: He et al. (2015) for the rectifiers, Glorot & Bengio
         (2010) for the others; a sigmoid's slope is 1/4 at 0, so its gain is 4 (an eight-layer net
         stalls otherwise).
-    forward : callable
-        The same function of ``(pre-activation, out=)``.
-    backward_ : callable
-        Takes ``(gradient, saved)`` back through it, in the gradient's place.
+    forward : callable or None
+        The same of ``(pre-activation, out=)``; None where it changes nothing,
+    backward : callable or None
+        and ``(gradient, *between, saved, grad_input=gradient)`` back through it, in place.
+    between : tuple
+        Constants of that kernel.
     saves_input : bool
         Whether `saved` is the pre-activation, not the output.
     slope : callable, optional
@@ -38,58 +41,49 @@ class Activation:
 
     function: Callable[[Tensor], Tensor]
     gain: float
-    forward: Callable[..., object]
-    backward_: Callable[[Tensor, Tensor], object]
+    forward: Callable[..., object] | None = None
+    backward: Callable[..., object] | None = None
+    between: tuple[object, ...] = ()
     saves_input: bool = False
     slope: Callable[[Tensor], Tensor | None] | None = None
 
 
-def _identity(h: Tensor, out: Tensor) -> None:
-    if out is not h:
-        out.copy_(h)
-
-
 ACTIVATIONS = {
-    "identity": Activation(
-        function=lambda x: x,
-        gain=1.0,
-        forward=_identity,
-        backward_=lambda d, _: d,
-        slope=lambda _: None,
-    ),
+    "identity": Activation(function=lambda x: x, gain=1.0, slope=lambda _: None),
     "relu": Activation(
         function=torch.relu,
         gain=math.sqrt(2),
-        forward=lambda h, out: torch.clamp_min(h, 0, out=out),
-        backward_=lambda d, h: _aten.threshold_backward.grad_input(d, h, 0, grad_input=d),
+        forward=partial(torch.clamp_min, min=0),
+        backward=partial(_aten.threshold_backward.grad_input, threshold=0),
         slope=lambda h: h.detach().sign(),
     ),
     "silu": Activation(
         function=functional.silu,
         gain=math.sqrt(2),
-        forward=lambda h, out: _aten.silu.out(h, out=out),
-        backward_=lambda d, h: _aten.silu_backward.grad_input(d, h, grad_input=d),
+        forward=_aten.silu.out,
+        backward=_aten.silu_backward.grad_input,
         saves_input=True,
     ),
     "elu": Activation(
         function=functional.elu,
         gain=math.sqrt(2),
-        forward=lambda h, out: _aten.elu.out(h, out=out),
-        backward_=lambda d, h: _aten.elu_backward.grad_input(d, 1, 1, 1, True, h, grad_input=d),
+        forward=_aten.elu.out,
+        backward=_aten.elu_backward.grad_input,
+        between=(1, 1, 1, True),
         slope=lambda h: torch.where(h > 0, 1, h + 1),
     ),
     "tanh": Activation(
         function=torch.tanh,
         gain=5 / 3,
         forward=torch.tanh,
-        backward_=lambda d, h: _aten.tanh_backward.grad_input(d, h, grad_input=d),
+        backward=_aten.tanh_backward.grad_input,
         slope=lambda h: 1 - h.square(),
     ),
     "sigmoid": Activation(
         function=torch.sigmoid,
         gain=4.0,
         forward=torch.sigmoid,
-        backward_=lambda d, h: _aten.sigmoid_backward.grad_input(d, h, grad_input=d),
+        backward=_aten.sigmoid_backward.grad_input,
         slope=lambda h: h * (1 - h),
     ),
 }

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import torch
 
-from ..params import Count
+from ..params import Count, check
 from .activations import ActivationName
 from .base import Network
-from .layers import Affine, Layered, TransposedAffine
+from .layers import Affine, Layered, TransposedAffine, dense_layers
 
 
 class Dense(Network):
@@ -60,10 +60,7 @@ class Dense(Network):
     ) -> list[Affine]:
         """Affine maps from width to width: hidden activations between, `last` at the end."""
         activations = [self.activation] * (len(widths) - 2) + [last]
-        return [
-            Affine(generators, n_in, n_out, activation, self.bias)
-            for n_in, n_out, activation in zip(widths, widths[1:], activations, strict=False)
-        ]
+        return dense_layers(generators, widths, activations, self.bias)
 
 
 class Tied(Dense):
@@ -113,4 +110,4 @@ class Tied(Dense):
 def as_network(network: Network | Sequence[int]) -> Network:
     """Return a checked network; a tuple of widths means `Dense`."""
     network = network if isinstance(network, Network) else Dense(hidden=tuple(network))
-    return network._check_params()
+    return check(network)

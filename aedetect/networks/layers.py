@@ -100,16 +100,24 @@ def widened(weight: Tensor) -> Tensor:
     return functional.pad(weight, (0, -width % 16)) if width < NARROW else weight
 
 
+def widened_all(weights: Sequence[Tensor]) -> list[Tensor]:
+    """Fill narrow matrices up."""
+    return [widened(weight) for weight in weights]
+
+
 class Coder(nn.Module):
     """K autoencoders side by side: what a network builds and an objective uses.
 
     Attributes
     ----------
+    complete : bool
+        Whether rows are known to have no gaps.
     column_means : Tensor of shape (n_features,)
         In the network's frame; they stand in for missing values.
     """
 
     column_means: Tensor
+    complete = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +125,7 @@ class Coder(nn.Module):
 
     def fill(self, x: Tensor) -> Tensor:
         """Put the column mean where a value is missing."""
-        if x.sum().isfinite():  # far quicker than to look at each value
+        if self.complete or x.sum().isfinite():  # far quicker than to look at each value
             return x
         return self.put_means(x)
 
@@ -161,3 +169,16 @@ class Layered(Coder):
             if any(True for _ in layer.parameters()):  # a change of shape is no layer
                 outputs.append(x)
         return outputs
+
+
+def dense_layers(
+    generators: Sequence[torch.Generator],
+    widths: Sequence[int],
+    activations: Sequence[str],
+    bias: bool,
+) -> list[Affine]:
+    """Affine maps from width to width."""
+    return [
+        Affine(generators, n_in, n_out, activation, bias)
+        for n_in, n_out, activation in zip(widths, widths[1:], activations, strict=False)
+    ]

@@ -99,15 +99,6 @@ class Objective(Record):
         """Whether all that runs in a step is this package's, and the same every time."""
         return is_ours(self)
 
-    def with_changes(self, values: dict[str, Any]) -> "Objective":
-        """Return the objective with other values, or itself where they are the same."""
-        changes = {
-            name: value
-            for name, value in values.items()
-            if repr(value) != repr(getattr(self, name))
-        }
-        return replace(self, **changes) if changes else self
-
     @property
     def settings(self) -> str:
         """Parameters of its parts, which callbacks may set in place."""
@@ -154,8 +145,6 @@ def draw_all(
     generators: Sequence[torch.Generator],
 ) -> Sequence[Tensor]:
     """What the loss of K models takes for a batch (K, n, d)."""
-    if type(objectives[0]).draw is Objective.draw:
-        return (x,)
     drawn = [
         objective.draw(rows, latent_dim, generator)
         for objective, rows, generator in zip(objectives, x, generators, strict=True)
@@ -182,8 +171,3 @@ def build(
     for name, value in objective.parameters(n_features, latent_dim, generators).items():
         net.register_parameter(name, nn.Parameter(value))
     return net
-
-
-def fields_of(objective: type[Objective]) -> set[str]:
-    """Names of an objective's fields."""
-    return {field.name for field in fields(objective)}

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..warn import warn
 from .limits import LARGEST
-from .linear import ROUNDING, column_means, deviations, filled
+from .linear import ROUNDING, complete_with_deviations
 
 TOO_FEW = 5  # rows
 SOME = 1000  # rows are enough to compare columns
@@ -16,9 +16,8 @@ UNLIKE = 1000  # ratio of ranges beyond which the narrow column cannot be heard
 
 def warn_of_rows(X: np.ndarray, names: np.ndarray | None, *, units_matter: bool) -> None:
     """Warn where nothing varies, of few rows, and, where units matter, of unlike columns."""
-    some = X[:: -(-len(X) // SOME)]
-    some = filled(some, column_means(some)).astype(np.float64)
-    varying = np.flatnonzero(deviations(some))
+    some, spread = complete_with_deviations(X[:: -(-len(X) // SOME)])
+    varying = np.flatnonzero(spread)
     if not len(varying) and _are_equal(np.fmin.reduce(X), np.fmax.reduce(X)):
         warn(
             "All columns of X are constant, of which nothing can be learned: any other row will "
@@ -92,13 +91,13 @@ def refuse_unusable(X: np.ndarray, names: Sequence[Any]) -> None:
         )
 
 
-def refuse_out_of_range(X: np.ndarray, loss: str, names: Sequence[Any]) -> None:
-    """Raise for values outside [0, 1], of which such a loss has no error."""
+def refuse_out_of_range(X: np.ndarray, names: Sequence[Any]) -> None:
+    """Raise for values outside [0, 1], of which a cross-entropy has no error."""
     if not ((X < 0) | (X > 1)).any():
         return
     lowest, highest = np.fmin.reduce(X), np.fmax.reduce(X)
     column = int(((lowest < 0) | (highest > 1)).argmax())
     raise ValueError(
-        f"loss={loss!r} takes values from 0 to 1; column {names[column]!r} of X runs from "
-        f"{lowest[column]:g} to {highest[column]:g}. Put a MinMaxScaler(clip=True) in front."
+        f"loss='binary_cross_entropy' takes values from 0 to 1; column {names[column]!r} of X runs "
+        f"from {lowest[column]:g} to {highest[column]:g}. Put a MinMaxScaler(clip=True) in front."
     )

@@ -33,6 +33,18 @@ def filled(X: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return np.where(missing, mean, X) if missing.any() else X
 
 
+def complete_with_deviations(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows with column means in their gaps, in float64, and their columns' deviations."""
+    full = filled(X, column_means(X)).astype(np.float64)
+    return full, deviations(full)
+
+
+def projected(X: np.ndarray, train: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of complete rows `train`, and `X` on their first k principal axes, gaps at the mean."""
+    mean, axes, _ = principal_axes(train, k)
+    return mean, (filled(X, mean) - mean) @ axes.T @ axes + mean
+
+
 def principal_axes(
     X: np.ndarray, n_components: int | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

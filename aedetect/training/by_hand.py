@@ -12,13 +12,13 @@ with the bias as the last row of W. Tests hold it equal to autograd.
 import threading
 from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from ..networks.activations import ACTIVATIONS, Activation
-from ..networks.layers import Affine, Coder, Layered, widened
+from ..networks.layers import Affine, Coder, Layered, widened_all
 
 
 class _Layer(NamedTuple):
@@ -63,18 +63,23 @@ class Chain:
         self.matmul = torch.mm if self.k == 1 else torch.bmm  # equal up to rounding
         self.weights = [affine.weight.detach() for affine in affines]
         if for_scoring:
-            self.weights = [widened(weight) for weight in self.weights]
+            self.weights = widened_all(self.weights)
 
     def forward(self, batch: _Batch) -> Tensor:
         for layer in batch.layers:
             self.matmul(layer.inputs, layer.weight, out=layer.products)
-            layer.activation.forward(layer.summed, out=layer.outputs)
+            if layer.activation.forward is not None:
+                layer.activation.forward(layer.summed, out=layer.outputs)
+            elif layer.summed is not layer.outputs:
+                layer.outputs.copy_(layer.summed)
         return batch.layers[-1].outputs
 
     def backward(self, batch: _Batch, *, to_inputs: bool) -> None:
         """Take the last layer's delta back, and add to the weights' gradient."""
         for layer in reversed(batch.layers):
-            layer.activation.backward_(layer.delta, layer.saved)
+            activation, delta = layer.activation, layer.delta
+            if activation.backward is not None:
+                activation.backward(delta, *activation.between, layer.saved, grad_input=delta)
             assert layer.gradient is not None
             if self.k == 1:
                 layer.gradient.addmm_(layer.inputs_t, layer.delta)
@@ -126,7 +131,7 @@ class Chain:
         )
 
 
-def serves(net: Coder) -> bool:
+def serves(net: Coder) -> TypeGuard[Layered]:
     """Say whether every layer of `net` is of the kind written out here."""
     return type(net) is Layered and all(
         type(layer) is Affine for layer in (*net.encoder, *net.decoder)

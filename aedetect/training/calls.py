@@ -23,6 +23,16 @@ _alias = torch.Tensor.detach
 _MOVED = {"running_mean", "running_var"}
 
 
+def _schema(kernel: Kernel) -> Any:
+    """What a kernel takes and returns."""
+    return kernel._schema
+
+
+def _bare(kernel: Kernel) -> Any:
+    """The kernel without torch's wrapping in Python."""
+    return kernel._op
+
+
 class Call:
     """A kernel that ran, on what, and what came out."""
 
@@ -35,7 +45,7 @@ class Call:
         self.is_random = self.is_foreign or torch.Tag.nondeterministic_seeded in kernel.tags
         self.reads = memories((args, kwargs))
         changed = memories(self.changed)
-        self.mutates = kernel._schema.is_mutable or bool(changed)
+        self.mutates = _schema(kernel).is_mutable or bool(changed)
         self.makes = memories(result) - self.reads - changed
         self.writes = memories(result) | changed
 
@@ -44,7 +54,7 @@ class Call:
         """The arguments that are written to."""
         return [
             self.args[i] if i < len(self.args) else self.kwargs.get(argument.name)
-            for i, argument in enumerate(self.kernel._schema.arguments)
+            for i, argument in enumerate(_schema(self.kernel).arguments)
             if (argument.alias_info is not None and argument.alias_info.is_write)
             or argument.name in _MOVED
         ]
@@ -128,7 +138,7 @@ def again(call: Call) -> Callable[[], object]:
         if way and _runs(way, args, options):
             return partial(way, *args, **options)
     if call.mutates and not call.makes:
-        return partial(kernel._op, *args, **kwargs)
+        return partial(_bare(kernel), *args, **kwargs)
     return lambda: _each(torch.Tensor.copy_, result, kernel(*args, **kwargs))
 
 
@@ -160,13 +170,13 @@ def _with_tensors_for_numbers(call: Call) -> tuple[Any, ...]:
 def _overloads(kernel: Kernel) -> list[tuple[Kernel, list[str]]]:
     """The overloads of a kernel that take the same and write to places they are given."""
     found = []
-    taken = [(a.name, str(a.type)) for a in kernel._schema.arguments]
+    taken = [(a.name, str(a.type)) for a in _schema(kernel).arguments]
     for name in kernel.overloadpacket.overloads():
         overload = getattr(kernel.overloadpacket, name)
-        arguments = overload._schema.arguments
+        arguments = _schema(overload).arguments
         places = [a.name for a in arguments if a.is_out]
         if places and taken == [(a.name, str(a.type)) for a in arguments if not a.is_out]:
-            found.append((overload._op, places))
+            found.append((_bare(overload), places))
     return found
 
 

@@ -10,8 +10,8 @@ What no kernel does goes unseen: a count in Python, a draw outside torch, number
 numpy. So some steps are done both ways and compared.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -87,6 +87,18 @@ class _State(NamedTuple):
     chance: list[Tensor]  # states of the generators
 
 
+class Moment(Protocol):
+    """Knows what makes a step of training now."""
+
+    phase: object
+
+
+class Always:
+    """The moment of steps that are all the same."""
+
+    phase: object = 0
+
+
 class Replayed:
     """A gradient that is recorded at the second batch of each size, and replayed after that.
 
@@ -99,8 +111,9 @@ class Replayed:
     gradient : Gradient
         It must do the same at every call but for the rows, the parameters and what it draws from
         its generators; only in the first it may set up buffers.
-    phase : callable
-        When what it returns changes, everything is recorded anew. At None nothing is replayed.
+    moment : object
+        When its attribute `phase` changes, everything is recorded anew. At None nothing is
+        replayed.
     promise : Promise, optional
         Why to believe that the gradient does the same at every call; it is told where it does not.
         Without one that is known.
@@ -109,21 +122,21 @@ class Replayed:
     def __init__(
         self,
         gradient: Gradient,
-        phase: Callable[[], object] = lambda: 0,
+        moment: "Moment | None" = None,
         promise: Promise | None = None,
     ) -> None:
-        self.gradient, self.phase, self.promise = gradient, phase, promise
+        self.gradient, self.moment, self.promise = gradient, moment or Always(), promise
         self.recorded: dict[int, _Replay] = {}
         self.met: set[int] = set()
-        self.recorded_in = phase()
+        self.recorded_in = self.moment.phase
         self.replays = True
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Summed loss (K,) of the rows (K, b); the mean loss's gradient is left in place."""
-        if self.recorded_in != self.phase():
+        if self.recorded_in != self.moment.phase:
             self.recorded.clear()
             self.met.clear()
-            self.recorded_in = self.phase()
+            self.recorded_in = self.moment.phase
         b = rows.shape[1]
         if not self.replays or self.recorded_in is None or b not in self.met:
             self.met.add(b)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..chance import seeded
 from ..networks.base import Network
-from ..networks.layers import FLOAT32, Coder, Layered
+from ..networks.layers import FLOAT32, Coder
 from ..objectives.base import Objective, build, draw_all, stacked
 from ..params import is_ours
 from ..rows.blocks import one_thread
@@ -168,8 +168,10 @@ class _Stack:
         self.members, self.spec = members, members[0].spec
         self.objectives = [member.spec.objective for member in members]
         self.generators = [member.generator for member in members]
+        self.draws = type(self.objectives[0]).draw is not Objective.draw
         self.objective = stacked(self.objectives, self.spec.device)
         self.now, self.n_done = self.objective, len(self.spec.losses)
+        self.phase: object = None  # of what makes a step of training; None if steps differ
         self.net = self._network().to(self.spec.device)
         flat = Flat.of(self.net)
         x, kept, held_out = _joined(members, rows, self.spec.device)
@@ -211,6 +213,8 @@ class _Stack:
         return net
 
     def _loss(self, objective: Objective, net: Coder, x: Tensor) -> Tensor:
+        if not self.draws:
+            return objective.loss(net, x)
         drawn = draw_all(self.objectives, x, self.spec.latent_dim, self.generators)
         return objective.loss(net, *drawn)
 
@@ -218,30 +222,25 @@ class _Stack:
         """Automatic differentiation; dense layers by hand, replayed if steps are all the same."""
         net, network, objective = self.net, self.spec.network, self.objective
         trained = copy(net)
-        if type(net).fill is Coder.fill:  # whether rows have gaps is known
-            trained.fill = trained.put_means if objective.gaps else lambda x: x  # type: ignore[method-assign]
-        if isinstance(trained, Layered) and serves(trained) and not objective.derives_in_rows(net):
+        trained.complete = not objective.gaps
+        if objective.gaps and type(net).fill is Coder.fill:
+            trained.fill = trained.put_means  # type: ignore[method-assign]
+        if serves(trained) and not objective.derives_in_rows(net):
             trained = by_hand(trained)
         gradient = autograd(lambda x: self._loss(self.now, trained, x), flat, x)
-        is_ours_all = is_ours(network) and is_ours(net)
-        promise = None if is_ours_all else Promise(network, trained)
-        replays = is_ours_all or network.replayable
-
-        def phase() -> object:
-            if not (replays and all(objective.is_known for objective in self.objectives)):
-                return None
-            return self.now, self.around_it
-
-        self.around_it: object = None
-        self.look_around = lambda: (objective.settings, promise and promise.kept())
-        return Replayed(gradient, phase, promise)
+        ours = is_ours(network) and is_ours(net)
+        self.promise = None if ours else Promise(network, trained)
+        self.repeats = ours or network.replayable
+        return Replayed(gradient, self, self.promise)
 
     def epoch(self, objective: Objective | None = None) -> None:
         """Learn from all rows once."""
         if objective is not None and len(self.members) == 1:
             self.objective, self.objectives = objective, [objective]
         now = self.objective.at(self.n_done)
-        self.now, self.around_it = now, self.look_around()
+        self.now, self.phase = now, None
+        if self.repeats and all(objective.is_known for objective in self.objectives):
+            self.phase = now, self.objective.settings, self.promise and self.promise.kept()
         with self.threads():
             for member, loss in zip(self.members, next(self.epochs).tolist(), strict=True):
                 member.record(member.losses, loss, "mean")
