@@ -101,8 +101,12 @@ class TrainedModel(Model):
             return self.frame.leave(self.net.decode(z[None])[0].double().numpy())
 
     def errors(self, X: np.ndarray) -> np.ndarray:
+        x = self.frame.enter(X)
         with torch.inference_mode():
-            return self._errors(self.frame.enter(X)).double().numpy() * self.unit
+            errors = self._errors(x)
+            if not errors.sum().isfinite():
+                errors = self._errors(x, gaps=True)
+            return errors.double().numpy() * self.unit
 
     def row_errors(self, X: np.ndarray) -> np.ndarray:
         x = self.frame.enter(X)
@@ -111,13 +115,12 @@ class TrainedModel(Model):
                 scores = self.objective.row_scores(self.net, x[None])
                 if scores is not None:
                     return scores[0].double().numpy()
-            errors = self._errors(x)
-            total = errors.sum(-1, dtype=torch.float64)
+            total = self._errors(x).sum(-1, dtype=torch.float64)
             if total.sum().isfinite():
                 return (total / x.shape[-1]).numpy() * self.unit
             observed = ~x.isnan()
-            total = torch.where(observed, errors, 0).sum(-1, dtype=torch.float64)
-            return (total / observed.sum(-1)).numpy() * self.unit
+            errors = torch.where(observed, self._errors(x, gaps=True), 0)
+            return (errors.sum(-1, dtype=torch.float64) / observed.sum(-1)).numpy() * self.unit
 
     def mean_errors(self, rebuilt: Sequence[np.ndarray], X: np.ndarray) -> list[float]:
         """Mean error of rows that were rebuilt in several ways."""
@@ -125,11 +128,12 @@ class TrainedModel(Model):
         errors = (self._error(x_hat, x).nanmean(dtype=torch.float64) for x_hat in x_hats)
         return [float(error) * self.unit for error in errors]
 
-    def _errors(self, x: Tensor) -> Tensor:
-        """Error of each value of rows (n, d) in the frame; NaN where one is missing."""
+    def _errors(self, x: Tensor, gaps: bool = False) -> Tensor:
+        """Error of each value of rows (n, d) in the frame; NaN where one is missing.
+
+        Without `gaps`, rows that have some may come out as NaN altogether.
+        """
         if self._forward is None:
             return self._error(self.objective.rebuilt(self.net, x[None])[0], x)
-        errors = self._error(self._forward(x), x)
-        if errors.sum().isfinite():
-            return errors
-        return self._error(self._forward(self.net.put_means(x[None])[0]), x)
+        complete = self.net.put_means(x[None])[0] if gaps else x
+        return self._error(self._forward(complete), x)
