@@ -3,6 +3,7 @@
 import types
 import typing
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cache
 from numbers import Integral, Real
@@ -43,6 +44,18 @@ STACK_BYTES = 16 * 2**20  # default of max_stack_bytes: beyond the cache a stack
 Count = Annotated[int, Range(1)]
 Positive = Annotated[float, Range(0, above_low=True)]
 NotNegative = Annotated[float, Range(0)]
+
+
+@contextmanager
+def all_or_nothing(estimator: object) -> Iterator[None]:
+    """Undo every change of the estimator's attributes if the block fails."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 @dataclass_transform(kw_only_default=True)

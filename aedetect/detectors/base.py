@@ -1,8 +1,7 @@
 """What every detector shares: validation, the threshold and its sign."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,7 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from ..models.base import Model
-from ..params import Params
+from ..params import Params, all_or_nothing
 from ..rows.blocks import in_chunks
 from ..rows.checks import refuse_infinite, refuse_out_of_range, refuse_unusable, warn_of_rows
 from ..rows.inputs import readable, validated
@@ -20,18 +19,6 @@ from ..rows.limits import LARGEST, WORST, bounded, in_dtype
 from ..rows.threshold import Contamination, find_threshold
 
 FEW_ROWS = 64  # buffers for so many are kept, to score a few rows quickly
-
-
-@contextmanager
-def _all_or_nothing(estimator: object) -> Iterator[None]:
-    """Undo every change of the estimator's attributes if the block fails."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
 
 
 class Detector(
@@ -92,7 +79,7 @@ class Detector(
             If all columns are constant; if there are 5 rows or fewer; if the ranges of columns
             differ by more than a factor of 1,000, where that decides what counts.
         """
-        with _all_or_nothing(self):
+        with all_or_nothing(self):
             return self._fit_with_callbacks(X, y)
 
     @with_callbacks
@@ -386,8 +373,3 @@ def _in_chunks(
     finally:
         if len(X) > FEW_ROWS:
             model.release()
-
-
-def default_latent_dim(n_features: int) -> int:
-    """Square root of the number of columns, rounded up, and less than all of them."""
-    return max(1, min(n_features - 1, int(np.ceil(np.sqrt(n_features)))))

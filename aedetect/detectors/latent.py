@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..chance import seeded
 from ..models.frame import Frame
+from ..networks.base import Network
 from ..networks.layers import Coder
 from ..params import Count, NotNegative, Range, refuse_unless
 from ..rows.inputs import readable
@@ -40,7 +41,57 @@ class EncoderModule(nn.Module):
 
 
 class LatentTools(Detector):
-    """Methods that every trained autoencoder has; they use what `Autoencoder` keeps."""
+    """What every trained autoencoder knows, and can do in the space of codes."""
+
+    @property
+    def weights_(self: Any) -> dict[str, np.ndarray]:
+        """Trained parameters."""
+        return self.model_.weights
+
+    @property
+    def network_(self: Any) -> Network:
+        """The network as trained."""
+        return self.model_.network
+
+    @property
+    def loss_(self: Any) -> str:
+        """The loss as trained."""
+        return self.model_.objective.criterion
+
+    @property
+    def latent_dim_(self: Any) -> int:
+        """Width of the code."""
+        return self.model_.width
+
+    @property
+    def mean_(self: Any) -> np.ndarray:
+        """What rows are centred on."""
+        return self.model_.frame.mean
+
+    @property
+    def scale_(self: Any) -> float:
+        """What they are divided by."""
+        return self.model_.frame.scale
+
+    @property
+    def column_means_(self: Any) -> np.ndarray:
+        """What stands in for missing values."""
+        return self.model_.column_means
+
+    @property
+    def n_iter_(self: Any) -> int:
+        """Epochs run."""
+        return len(self.loss_curve_)
+
+    @property
+    def n_parameters_(self: Any) -> int:
+        """Numbers learned."""
+        return sum(weight.size for weight in self.weights_.values())
+
+    @property
+    def compression_ratio_(self: Any) -> float:
+        """Width of the code as a share of the width of a row."""
+        return self.latent_dim_ / self.n_features_in_
 
     def interpolate(self: Any, a: Any, b: Any, n: int = 10) -> np.ndarray:
         """Rows on the way from `a` to `b`, along a straight line between their codes.

@@ -10,8 +10,9 @@ from joblib import Parallel, delayed
 from torch import Tensor
 
 from ..training.stack import bytes_of, fit_stack
-from .autoencoder import Autoencoder, finish, plan_of
+from .autoencoder import Autoencoder
 from .base import prepared
+from .learning import finish, plan_of
 
 FREE = {"random_state", "learning_rate", "weight_decay", "contamination", "tol"}
 

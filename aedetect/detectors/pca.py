@@ -6,9 +6,9 @@ import numpy as np
 
 from ..models.linear import LinearModel
 from ..params import Count, Range
-from ..rows.linear import column_means, filled, principal_axes
+from ..rows.linear import column_means, default_latent_dim, filled, principal_axes
 from ..warn import warn
-from .base import Detector, default_latent_dim
+from .base import Detector
 
 
 class PCADetector(Detector):

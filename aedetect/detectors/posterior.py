@@ -15,7 +15,8 @@ from ..params import Count, refuse_unless
 from ..rows.blocks import in_chunks
 from ..rows.limits import WORST
 from ..warn import warn
-from .autoencoder import REPORT_ROWS, Autoencoder
+from .autoencoder import Autoencoder
+from .learning import REPORT_ROWS
 
 COLLAPSED = 0.01  # nats; a unit with less is inactive (Burda et al., 2016)
 

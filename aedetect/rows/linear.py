@@ -85,3 +85,8 @@ def principal_axes(
         variances, axes = s[:k] ** 2 / freedom, axes[:k]
     axes = svd_flip(None, axes, u_based_decision=False)[1]
     return mean, axes, np.maximum(variances, 0.0) * unit**2
+
+
+def default_latent_dim(n_features: int) -> int:
+    """Square root of the number of columns, rounded up, and less than all of them."""
+    return max(1, min(n_features - 1, int(np.ceil(np.sqrt(n_features)))))
