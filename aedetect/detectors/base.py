@@ -1,8 +1,8 @@
 """What every detector shares: validation, the threshold and its sign."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Callable
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
@@ -11,12 +11,13 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from ..models.base import Model
-from ..params import Params, all_or_nothing
+from ..params import all_or_nothing
 from ..rows.blocks import in_chunks
 from ..rows.checks import refuse_infinite, refuse_out_of_range, refuse_unusable, warn_of_rows
-from ..rows.inputs import readable, validated
+from ..rows.inputs import readable
 from ..rows.limits import LARGEST, WORST, bounded, in_dtype
 from ..rows.threshold import Contamination, find_threshold
+from .inputs import RowInput
 
 FEW_ROWS = 64  # buffers for so many are kept, to score a few rows quickly
 
@@ -26,7 +27,7 @@ class Detector(
     TransformerMixin,
     OutlierMixin,
     CallbackSupportMixin,
-    Params,
+    RowInput,
     ABC,
 ):
     """Base of detectors that squeeze a row into a code and rebuild it.
@@ -39,8 +40,6 @@ class Detector(
     """
 
     contamination: Contamination = "auto"
-
-    _min_features: ClassVar[int] = 2  # of one column nothing is left to compress
 
     @abstractmethod
     def _learn(self, X: np.ndarray) -> Model:
@@ -128,11 +127,6 @@ class Detector(
     def _bounded(self) -> bool:
         """Whether the error takes values from 0 to 1 only."""
         return False
-
-    @property
-    def _column_names(self) -> Sequence[Any]:
-        """What columns are called in errors: by their numbers where they have no names."""
-        return getattr(self, "feature_names_in_", range(self.n_features_in_))
 
     def _set_threshold(self, X: np.ndarray) -> None:
         self.offset_ = self._threshold(self.model_, X)
@@ -316,31 +310,6 @@ class Detector(
             and X.flags.c_contiguous
             and not hasattr(self, "feature_names_in_")
         )
-
-    def _checked(self, X: Any, reset: bool) -> np.ndarray:
-        X = readable(X)
-        return validated(
-            self,
-            X if getattr(X, "ndim", 2) <= 2 else self._as_rows(np.asarray(X), reset),
-            reset=reset,
-            dtype=[np.float64, np.float32],
-            order="C",
-            ensure_all_finite=False,
-            ensure_min_samples=2 if reset else 1,
-            ensure_min_features=self._min_features if reset else 1,
-        )
-
-    def _as_rows(self, X: np.ndarray, reset: bool = False) -> np.ndarray:
-        """Images or windows (n, ...) as rows (n, n_features)."""
-        return X.reshape(len(X), -1)
-
-    def _from_rows(self, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """Undo `_as_rows`."""
-        return rows.reshape(shape)
-
-    def _in_layout_of(self, X: Any, rows: np.ndarray) -> np.ndarray:
-        """Give results the shape that the images or windows `X` came in."""
-        return self._from_rows(rows, X.shape) if getattr(X, "ndim", 2) > 2 else rows
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -1,6 +1,5 @@
 """Parameter searches that train their candidates together; with the splits for detectors."""
 
-import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -21,9 +20,7 @@ from sklearn.utils import indexable
 
 from ..params import STACK_BYTES
 from .splits import n_rows
-from .stacks import FromShelf, Stacks
-
-logger = logging.getLogger("aedetect")
+from .stacks import FromShelf, Stacks, logger
 
 
 class _StackedSearch:
