@@ -3,7 +3,6 @@
 import types
 import typing
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cache
 from numbers import Integral, Real
@@ -44,18 +43,6 @@ STACK_BYTES = 16 * 2**20  # default of max_stack_bytes: beyond the cache a stack
 Count = Annotated[int, Range(1)]
 Positive = Annotated[float, Range(0, above_low=True)]
 NotNegative = Annotated[float, Range(0)]
-
-
-@contextmanager
-def all_or_nothing(estimator: object) -> Iterator[None]:
-    """Undo every change of the estimator's attributes if the block fails."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
 
 
 @dataclass_transform(kw_only_default=True)
@@ -147,6 +134,6 @@ def _describe(hint: Any) -> Iterator[str]:
         )
 
 
-def is_ours(part: object) -> bool:
-    """Whether a thing's class is one of this package, whose workings are known."""
-    return type(part).__module__.startswith("aedetect.")
+def is_ours(*parts: object) -> bool:
+    """Whether parts are of this package's own classes, whose workings are known."""
+    return all(type(part).__module__.startswith("aedetect.") for part in parts)

@@ -25,9 +25,7 @@ from aedetect import (
 )
 from aedetect.chance import seeded
 from aedetect.objectives.base import Objective, build
-from aedetect.training.flat import Flat
-from aedetect.training.loop import autograd, minimise
-from aedetect.training.optimizers import make_step
+from aedetect.training.loop import Flat, autograd, make_step, minimise
 
 pytestmark = [  # too few epochs
     pytest.mark.filterwarnings("ignore:The network did not learn"),

@@ -11,9 +11,14 @@ from aedetect.chance import seeded
 from aedetect.networks import ACTIVATIONS
 from aedetect.objectives.errors import ERRORS
 from aedetect.training.by_hand import by_hand
-from aedetect.training.flat import Flat
-from aedetect.training.loop import EarlyStopping, autograd, flushed_denormals, minimise
-from aedetect.training.optimizers import make_step
+from aedetect.training.loop import (
+    EarlyStopping,
+    Flat,
+    autograd,
+    flushed_denormals,
+    make_step,
+    minimise,
+)
 from aedetect.training.replay import Replayed
 
 pytestmark = pytest.mark.usefixtures("one_thread_a_kernel")

@@ -11,7 +11,6 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from ..models.base import Model
-from ..params import all_or_nothing
 from ..rows.blocks import in_chunks
 from ..rows.checks import refuse_infinite, refuse_out_of_range, refuse_unusable, warn_of_rows
 from ..rows.inputs import readable
@@ -78,8 +77,13 @@ class Detector(
             If all columns are constant; if there are 5 rows or fewer; if the ranges of columns
             differ by more than a factor of 1,000, where that decides what counts.
         """
-        with all_or_nothing(self):
+        before = self.__dict__.copy()
+        try:
             return self._fit_with_callbacks(X, y)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
 
     @with_callbacks
     def _fit_with_callbacks(self, X: Any, y: Any) -> Self:

@@ -100,7 +100,7 @@ class Learning(LatentTools):
             network=network,
             objective=objective,
             latent_dim=width,
-            column_means=frame.enter(means[None])[0].numpy(),
+            column_means=_in_frame(means, frame),
             optimizer=self.optimizer,
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
@@ -171,7 +171,8 @@ class Learning(LatentTools):
             of, kind = X[trained.held_out[:REPORT_ROWS]], "held-out"
         self.fit_report_ = fit_report(model, some, of, kind)
         names = getattr(self, "feature_names_in_", None)
-        warn_all(of_report(self.fit_report_, self.code_covariance_, names))
+        if found := of_report(self.fit_report_, self.code_covariance_, names):
+            warn_all(found)
 
     def _after_training(self: Any, X: np.ndarray) -> None:
         """Set further fitted attributes."""
@@ -245,6 +246,12 @@ def finish(estimator: Learning, plan: Plan, trained: Trained, X: np.ndarray) -> 
     estimator._take(plan, trained, X)
     estimator._set_threshold(X)
     return None
+
+
+def _in_frame(means: np.ndarray, frame: Frame) -> np.ndarray:
+    if means is frame.mean:
+        return np.zeros(len(means), np.float32)
+    return frame.enter(means[None])[0].numpy()
 
 
 def _output_of(network: object) -> str:

@@ -19,9 +19,12 @@ class Model(Record, ABC):
     ----------
     block : int or None
         Class attribute: rows worked on at a time, where a multiple of 32 is not enough.
+    logarithmic : bool
+        Whether errors of rows are like logarithms already.
     """
 
     block: ClassVar[int | None] = None
+    logarithmic = False
 
     @cached_property
     def bounded(self) -> bool:
@@ -32,11 +35,6 @@ class Model(Record, ABC):
     @abstractmethod
     def latent_dim(self) -> int:
         """Width of a code."""
-
-    @property
-    def logarithmic(self) -> bool:
-        """Whether errors of rows are like logarithms already."""
-        return False
 
     @abstractmethod
     def codes(self, X: np.ndarray) -> np.ndarray:

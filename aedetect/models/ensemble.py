@@ -41,7 +41,7 @@ class EnsembleModel(Model):
         return sum(member.latent_dim for member in self.members)
 
     @property
-    def logarithmic(self) -> bool:
+    def logarithmic(self) -> bool:  # type: ignore[override]
         return self.aggregation == "log_mean"
 
     def knowing(self, X: np.ndarray) -> "EnsembleModel":

@@ -1,32 +1,29 @@
 """What a fit says of itself: whether the network learned anything, and more than PCA did."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from ..rows.blocks import in_chunks
-from ..rows.linear import column_means, filled, projected
+from ..rows.linear import projected
 from .trained import TrainedModel
 
 SILENT = 1e-3  # standard deviation of a unit of the code that says nothing
 
-Warnings = Iterator[tuple[str, type[Warning]]]  # what to say, and as what
+Warnings = list[tuple[str, type[Warning]]]  # what to say, and as what
 
 
 def fit_report(model: TrainedModel, train: np.ndarray, X: np.ndarray, kind: str) -> dict[str, Any]:
     """Mean error on rows `X`, beside that of the mean row and of PCA of equal width, of `train`."""
-    full = filled(train, column_means(train, model.column_means))
-    mean, by_pca = projected(X, full, model.width)
+    full, mean, by_pca = projected(X, train, model.column_means, model.width)
     if model.bounded:
         by_pca = by_pca.clip(1e-3, 1 - 1e-3)  # a linear map leaves the range the error allows
-    ours, of_mean, of_pca = model.mean_errors(
-        [in_chunks(model.rebuilt, X), np.broadcast_to(mean, X.shape), by_pca], X
-    )
+    of_mean, of_pca = model.mean_errors([np.broadcast_to(mean, X.shape), by_pca], X)
     return {
         "rows": kind,
-        "error": ours,
+        "error": float(np.nanmean(in_chunks(model.errors, X))),
         "mean_row_error": of_mean,
         "pca_error": of_pca,
         "constant_columns": np.flatnonzero(full.min(axis=0) == full.max(axis=0)).tolist(),
@@ -35,11 +32,11 @@ def fit_report(model: TrainedModel, train: np.ndarray, X: np.ndarray, kind: str)
 
 def of_identity(latent_dim: object, n_features: int) -> Warnings:
     """What to say where nothing keeps the network from copying its input."""
-    yield (
+    text = (
         f"latent_dim={latent_dim} is not below the {n_features} columns of X: the network can "
-        "learn the identity, which rebuilds outliers as well as inliers. Lower it.",
-        UserWarning,
+        "learn the identity, which rebuilds outliers as well as inliers. Lower it."
     )
+    return [(text, UserWarning)]
 
 
 def of_report(
@@ -47,34 +44,37 @@ def of_report(
 ) -> Warnings:
     """What to say of a fit that is of no use, or of columns of which nothing was learned."""
     error, baseline = report["error"], report["mean_row_error"]
+    found: Warnings = []
     if names is not None:  # in images, constant pixels are the rule
-        yield from of_constant(
+        found += of_constant(
             names[report["constant_columns"]],
             len(names),
             "Nothing is learned of them, and any change in them counts in full. Drop them if they "
             "mean nothing.",
         )
     if np.diag(code_covariance).max() < SILENT**2 and error > 0.99 * baseline > 0:
-        yield (
+        text = (
             f"All {len(code_covariance)} units of the code are silent: every row gets the same "
-            "code. Lower the penalty or learning_rate, or change the code's activation.",
-            ConvergenceWarning,
+            "code. Lower the penalty or learning_rate, or change the code's activation."
         )
+        found.append((text, ConvergenceWarning))
     elif error >= baseline > 0:
-        yield (
+        text = (
             f"The network did not learn: its error {error:.3g} on {report['rows']} rows is not "
             f"below that of the column means, {baseline:.3g}. Scale the columns (StandardScaler), "
-            "train longer (epochs), or change learning_rate.",
-            ConvergenceWarning,
+            "train longer (epochs), or change learning_rate."
         )
+        found.append((text, ConvergenceWarning))
+    return found
 
 
 def of_constant(constant: Sequence[Any], n_columns: int, consequence: str) -> Warnings:
     """What to say of columns that had one value in training, and what follows."""
-    if 0 < len(constant) < n_columns:  # where all are, that was said before
-        yield (
-            f"Constant in training: {', '.join(map(repr, constant[:5]))}"
-            f"{', ...' if len(constant) > 5 else ''} ({len(constant)} of {n_columns} columns). "
-            f"{consequence}",
-            UserWarning,
-        )
+    if not 0 < len(constant) < n_columns:  # where all are, that was said before
+        return []
+    text = (
+        f"Constant in training: {', '.join(map(repr, constant[:5]))}"
+        f"{', ...' if len(constant) > 5 else ''} ({len(constant)} of {n_columns} columns). "
+        f"{consequence}"
+    )
+    return [(text, UserWarning)]

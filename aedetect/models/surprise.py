@@ -109,14 +109,11 @@ class SurpriseModel(Model):
     training_errors: np.ndarray
 
     block = BLOCK
+    logarithmic = True
 
     @property
     def latent_dim(self) -> int:
         return len(self.column_means)
-
-    @property
-    def logarithmic(self) -> bool:
-        return True
 
     @property
     def _memory(self) -> Memory:

@@ -39,10 +39,16 @@ def complete_with_deviations(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return full, deviations(full)
 
 
-def projected(X: np.ndarray, train: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of complete rows `train`, and `X` on their first k principal axes, gaps at the mean."""
-    mean, axes, _ = principal_axes(train, k)
-    return mean, (filled(X, mean) - mean) @ axes.T @ axes + mean
+def projected(
+    X: np.ndarray, train: np.ndarray, default: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Complete rows of `train`, their mean, and `X` on their first k principal axes.
+
+    Gaps are filled with column means, which are `default` where nothing was observed.
+    """
+    full = filled(train, column_means(train, default))
+    mean, axes, _ = principal_axes(full, k)
+    return full, mean, (filled(X, mean) - mean) @ axes.T @ axes + mean
 
 
 def principal_axes(

@@ -2,11 +2,140 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from .flat import Flat
+# Rows (K, b) of a batch -> summed loss (K,); leaves the gradient of the mean loss in its Flat.
+Gradient = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Flat:
+    """All parameters of K models in one buffer, and their gradient in another.
+
+    Attributes
+    ----------
+    values, gradient : Tensor of shape (K * n_parameters,), or a little more
+        Padded to a multiple of 16: kernels may round differently at a ragged end. Parameters of
+        which each model has a multiple of 16 come first: BLAS may round by where in memory a matrix
+        begins, and so all of these begin alike, in a stack and alone.
+    sizes : tuple of int
+        Length of each parameter's part of the buffers; a part holds K rows, one a model.
+    n_models : int
+        K.
+    """
+
+    values: Tensor
+    gradient: Tensor
+    sizes: tuple[int, ...]
+    n_models: int
+
+    @classmethod
+    def of(cls, net: nn.Module) -> "Flat":
+        """Move the parameters of `net`, each (K, ...), into one buffer and leave views of it."""
+        parameters = sorted(net.parameters(), key=lambda p: p[0].numel() % 16 > 0)
+        sizes = tuple(p.numel() for p in parameters)
+        values = parameters[0].new_zeros(-(-sum(sizes) // 16) * 16, requires_grad=False)
+        flat = cls(values, torch.zeros_like(values), sizes, len(parameters[0]))
+        for p, value, gradient in zip(
+            parameters, flat.parts(values), flat.parts(flat.gradient), strict=True
+        ):
+            value.copy_(p.detach().reshape(-1))
+            p.data, p.grad = value.view(p.shape), gradient.view(p.shape)
+        return flat
+
+    def parts(self, buffer: Tensor) -> tuple[Tensor, ...]:
+        """Return a view for each parameter of a buffer laid out as these."""
+        return buffer[: sum(self.sizes)].split(self.sizes)
+
+    def spread(self, of_each_model: Sequence[float]) -> Tensor:
+        """Return each model's number in a buffer laid out as these; one, where all are equal."""
+        if len(set(of_each_model)) == 1:
+            return torch.tensor(of_each_model[0]).to(self.values)
+        buffer = torch.zeros_like(self.values)
+        numbers = torch.tensor(of_each_model).to(buffer)[:, None]
+        for part in self.parts(buffer):
+            part.view(self.n_models, -1).copy_(numbers.expand(-1, part.numel() // self.n_models))
+        return buffer
+
+    def copy_models(self, source: Tensor, target: Tensor, which: Tensor) -> None:
+        """Copy the models marked in the mask `which` (K,) between buffers laid out as these."""
+        for a, b in zip(self.parts(source), self.parts(target), strict=True):
+            b.view(len(which), -1)[which] = a.view(len(which), -1)[which]
+
+
+def make_step(
+    name: str, flat: Flat, *, learning_rate: Sequence[float], weight_decay: Sequence[float]
+) -> Callable[[], object]:
+    """Return the function that moves ``flat.values`` against ``flat.gradient`` once.
+
+    The optimizer's update at rate 1 goes into a buffer, which is added to the parameters, times
+    each model's own learning rate. The arithmetic is the same for any number of models.
+
+    Parameters
+    ----------
+    name : str
+        Name of the optimizer.
+    flat : Flat
+        What to move.
+    learning_rate, weight_decay : sequence of K float
+        One a model.
+    """
+    move = torch.zeros_like(flat.values)
+    update = _optimizer(name, move, flat.gradient)
+    rates, decays = flat.spread(learning_rate), flat.spread(weight_decay)
+    decayed, decoupled = bool(decays.any()), name == "adamw"
+    kept = 1 - rates * decays
+
+    def step() -> None:
+        if decayed and decoupled:  # Loshchilov & Hutter, 2019
+            flat.values.mul_(kept)
+        elif decayed:
+            flat.gradient.addcmul_(flat.values, decays)
+        update()
+        flat.values.addcmul_(move, rates)
+
+    return step
+
+
+def _optimizer(name: str, move: Tensor, gradient: Tensor) -> Callable[[], object]:
+    """Return the function that sets `move` to the optimizer's update at a rate of 1."""
+    if name in ("adam", "adamw") and hasattr(torch, "_fused_adamw_"):
+        return _fused_adam(move, gradient)
+    move.grad = gradient
+    if name == "rmsprop":
+        optimizer: torch.optim.Optimizer = torch.optim.RMSprop([move], lr=1)
+    elif name == "sgd":
+        optimizer = torch.optim.SGD([move], lr=1, momentum=0.9, nesterov=True)
+    else:
+        optimizer = torch.optim.Adam([move], lr=1)
+
+    def update() -> None:
+        move.zero_()
+        optimizer.step()
+
+    return update
+
+
+def _fused_adam(move: Tensor, gradient: Tensor) -> Callable[[], object]:
+    """The kernel of torch.optim.AdamW(fused=True) without that class's bookkeeping.
+
+    At these sizes that costs several times the arithmetic. A decay of 1 at a rate of 1 takes away
+    what `move` held, so that Adam's update (Kingma & Ba, 2015) is all it holds then.
+    """
+    kernel: Callable[..., None] = torch._fused_adamw_
+    count = torch.zeros((), device=move.device, dtype=torch.float32)
+    moments = [[torch.zeros_like(move)], [torch.zeros_like(move)]]
+    options = {"lr": 1.0, "weight_decay": 1.0, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    options |= {"amsgrad": False, "maximize": False}
+
+    def step() -> None:
+        count.add_(1)
+        kernel([move], [gradient], *moments, [], [count], **options)
+
+    return step
 
 
 def autograd(rowwise_loss: Callable[[Tensor], Tensor], flat: Flat, X: Tensor) -> "Gradient":
@@ -33,10 +162,6 @@ def autograd(rowwise_loss: Callable[[Tensor], Tensor], flat: Flat, X: Tensor) ->
         return losses.detach().sum(-1)
 
     return gradient
-
-
-# Rows (K, b) of a batch -> summed loss (K,); leaves the gradient of the mean loss in its Flat.
-Gradient = Callable[[Tensor], Tensor]
 
 
 def minimise(

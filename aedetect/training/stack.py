@@ -17,9 +17,7 @@ from ..objectives.base import Objective, build, draw_all, stacked
 from ..params import is_ours
 from ..rows.blocks import one_thread
 from .by_hand import by_hand, serves
-from .flat import Flat
-from .loop import EarlyStopping, Gradient, autograd, minimise
-from .optimizers import make_step
+from .loop import EarlyStopping, Flat, Gradient, autograd, make_step, minimise
 from .promise import Promise
 from .replay import Replayed
 
@@ -169,7 +167,10 @@ class _Stack:
         self.objectives = [member.spec.objective for member in members]
         self.generators = [member.generator for member in members]
         self.draws = type(self.objectives[0]).draw is not Objective.draw
-        self.objective = stacked(self.objectives, self.spec.device)
+        self.objective = self.objectives[0]
+        if len(members) > 1:
+            self.objective = stacked(self.objectives, self.spec.device)
+        self.known = all(objective.is_known for objective in self.objectives)
         self.now, self.n_done = self.objective, len(self.spec.losses)
         self.phase: object = None  # of what makes a step of training; None if steps differ
         self.net = self._network().to(self.spec.device)
@@ -189,17 +190,19 @@ class _Stack:
             generators=self.generators,
             batch_size=self.spec.batch_size,
         )
-        self.stopping = EarlyStopping(
-            flat,
-            torch.no_grad()(lambda: self._loss(self.objective, self.net, x[held_out]).mean(-1)),
-            patience=self.spec.patience,
-            tol=torch.tensor([spec.tol for spec in specs]).to(self.spec.device),
-        )
-        self.stops_early = held_out.shape[1] > 0
-        if self.stops_early and self.n_done:  # what it begins with may be the best
+        self.stopping = self._stopping(flat, x, held_out) if held_out.shape[1] else None
+        if self.stopping is not None and self.n_done:  # what it begins with may be the best
             self.stopping.update()
         wide = flat.values.numel() * self.spec.batch_size >= WIDE
         self.threads = nullcontext if wide else one_thread
+
+    def _stopping(self, flat: Flat, x: Tensor, held_out: Tensor) -> EarlyStopping:
+        return EarlyStopping(
+            flat,
+            torch.no_grad()(lambda: self._loss(self.objective, self.net, x[held_out]).mean(-1)),
+            patience=self.spec.patience,
+            tol=torch.tensor([member.spec.tol for member in self.members]).to(self.spec.device),
+        )
 
     def _network(self) -> Coder:
         """Build all networks, each with the initial weights it would have alone."""
@@ -228,38 +231,40 @@ class _Stack:
         if serves(trained) and not objective.derives_in_rows(net):
             trained = by_hand(trained)
         gradient = autograd(lambda x: self._loss(self.now, trained, x), flat, x)
-        ours = is_ours(network) and is_ours(net)
+        ours = is_ours(network, net)
         self.promise = None if ours else Promise(network, trained)
         self.repeats = ours or network.replayable
         return Replayed(gradient, self, self.promise)
 
     def epoch(self, objective: Objective | None = None) -> None:
-        """Learn from all rows once."""
-        if objective is not None and len(self.members) == 1:
+        """Learn from all rows once, a single model for another objective if one is given."""
+        if objective is not None:
             self.objective, self.objectives = objective, [objective]
-        now = self.objective.at(self.n_done)
-        self.now, self.phase = now, None
-        if self.repeats and all(objective.is_known for objective in self.objectives):
-            self.phase = now, self.objective.settings, self.promise and self.promise.kept()
+            self.known = objective.is_known
+        self.now, self.phase = self.objective.at(self.n_done), None
+        if self.repeats and self.known:
+            self.phase = self.now, self.objective.settings, self.promise and self.promise.kept()
         with self.threads():
             for member, loss in zip(self.members, next(self.epochs).tolist(), strict=True):
                 member.record(member.losses, loss, "mean")
-            if self.stops_early:
-                losses = self.stopping.update().tolist()
-                for member, loss in zip(self.members, losses, strict=True):
-                    member.record(member.held_out_losses, loss, "held-out")
-                for member, improving in zip(
-                    self.members, self.stopping.improving.tolist(), strict=True
-                ):
-                    member.trains &= improving
+            if self.stopping is not None:
+                self._judge(self.stopping)
         self.n_done += 1
+
+    def _judge(self, stopping: EarlyStopping) -> None:
+        """Let go on who may still improve on the rows held out."""
+        losses = stopping.update().tolist()
+        for member, loss in zip(self.members, losses, strict=True):
+            member.record(member.held_out_losses, loss, "held-out")
+        for member, improving in zip(self.members, stopping.improving.tolist(), strict=True):
+            member.trains &= improving
 
     def weights_of_first(self) -> Weights:
         return {name: p[0].detach().cpu().numpy().copy() for name, p in self.net.named_parameters()}
 
     def end(self) -> list[Trained]:
         """Give each its weights."""
-        if self.stops_early:
+        if self.stopping is not None:
             self.stopping.restore()
         named = {name: p.detach().cpu().numpy() for name, p in self.net.named_parameters()}
         return [
