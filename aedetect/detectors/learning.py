@@ -59,8 +59,12 @@ class Learning(LatentTools):
         context.call_on_fit_task_begin(**now)
 
         def with_callbacks(epoch: Epoch, progress: Progress) -> bool:
+            nonlocal plan
             task = context.subcontext("epoch").call_on_fit_task_begin(**now)
-            epoch(self._changed(plan.spec.objective))
+            changed = self._changed(plan.spec.objective)
+            if changed is not None:
+                plan = plan._replace(spec=replace(plan.spec, objective=changed))
+            epoch(changed)
             self.loss_curve_, self.validation_loss_curve_ = progress.losses, progress.held_out
             return bool(
                 task.call_on_fit_task_end(

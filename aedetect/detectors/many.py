@@ -12,7 +12,7 @@ from torch import Tensor
 from ..training.stack import bytes_of, fit_stack
 from .autoencoder import Autoencoder
 from .base import prepared
-from .learning import finish, plan_of
+from .learning import Plan, finish, plan_of
 
 FREE = {"random_state", "learning_rate", "weight_decay", "contamination", "tol"}
 
@@ -80,10 +80,12 @@ def _bytes_of(model: Autoencoder, X: np.ndarray) -> int:
 def _fit_some(models: list[Autoencoder], data: list[np.ndarray]) -> list[Fitted]:
     start = perf_counter()
     known: dict[int, Tensor] = {}
+    plans: list[Plan] = []
     try:
-        plans = [plan_of(model, X) for model, X in zip(models, data, strict=True)]
-        shared = [known.setdefault(id(X), plan.rows) for plan, X in zip(plans, data, strict=True)]
-        trained = fit_stack([plan.spec for plan in plans], shared)
+        for model, X in zip(models, data, strict=True):
+            plan = plan_of(model, X)
+            plans.append(plan._replace(rows=known.setdefault(id(X), plan.rows)))
+        trained = fit_stack([plan.spec for plan in plans], [plan.rows for plan in plans])
     except (TypeError, ValueError) as error:  # what they have in common is impossible
         return [Fitted(model, str(error), 0.0) for model in models]
     failures: list[str | None] = []
