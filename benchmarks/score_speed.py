@@ -35,7 +35,7 @@ def onnx_session(model: Autoencoder) -> Any:
     from onnx import TensorProto, helper, numpy_helper
 
     nodes, tensors, x = [], [], "x"
-    layers = [*model._net.encoder, *model._net.decoder]
+    layers = [*model.model_.net.encoder, *model.model_.net.decoder]
     for i, layer in enumerate(layers):
         weight = layer.weight[0].detach().numpy()
         tensors += [

@@ -83,11 +83,13 @@ def work(variant: str) -> None:
     """Run the cases that are named on standard input, and say how long they took."""
     warnings.simplefilter("ignore")
     if variant == "all":
-        from aedetect import _detector, _neighbours, _stack, _threads
+        from aedetect.detectors import learning
+        from aedetect.rows import blocks, neighbours
+        from aedetect.training import stack
 
-        for module in (_threads, _stack, _neighbours):
+        for module in (blocks, learning, neighbours, stack):
             module.one_thread = contextlib.nullcontext
-        _detector.in_threads = map
+        blocks.in_threads = map
     known = cases() | jobs()
     for line in sys.stdin:
         wall, cpu = time.perf_counter(), time.process_time()

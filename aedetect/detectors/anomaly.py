@@ -117,12 +117,15 @@ class AnomalyDetector(Detector):
         return self._capped(core, seed)
 
     def _view(self, rows: Rows, trim: float, seed: int) -> tuple[View, np.ndarray]:
+        weights, bandwidth = self._weights(rows.all, trim), 1.0 if trim else 0.5
+        return view_of(rows, weights, bandwidth, self.n_estimators, seed)
+
+    def _weights(self, rows: np.ndarray, trim: float) -> dict[str, float]:
+        """What each part counts for."""
         if trim > 0:
-            weights = {"memory": 1.0, "tails": 1.0, "swaps": 1.0}
-        else:
-            independence = min(1.0, 2 * effective_share(rows.all))  # else a tail counts many times
-            weights = {"memory": 1, "ranges": 0.5, "tails": independence, "local": 1, "swaps": 1}
-        return view_of(rows, weights, 1.0 if trim else 0.5, self.n_estimators, seed)
+            return {"memory": 1, "tails": 1, "swaps": 1}
+        independence = min(1.0, 2 * effective_share(rows))  # else a tail counts many times
+        return {"memory": 1, "ranges": 0.5, "tails": independence, "local": 1, "swaps": 1}
 
     def _capped(self, core: np.ndarray, seed: int) -> np.ndarray:
         return core[_some(len(core), self.max_items, np.random.default_rng(seed))]

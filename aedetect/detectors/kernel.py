@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.cluster import kmeans_plusplus
 
 from ..chance import seeded
-from ..models.kernel import KernelModel
+from ..models.kernel import KernelModel, bandwidth_of
 from ..params import Count, Positive
 from ..rows.linear import column_means, filled
 from .base import Detector
@@ -74,7 +74,8 @@ class KernelAutoencoder(Detector):
         if len(X) > self.max_items:
             seed = int(seeded(self.random_state).initial_seed() % 2**32)
             items = kmeans_plusplus(items, self.max_items, random_state=seed)[0]
-        return KernelModel.of(items, means, self.n_neighbors or len(items), self.bandwidth)
+        bandwidth = bandwidth_of(items, self.bandwidth)
+        return KernelModel(items, means, self.n_neighbors or len(items), bandwidth)
 
     @property
     def items_(self) -> np.ndarray:

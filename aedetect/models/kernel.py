@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -38,11 +37,6 @@ class KernelModel(Model):
 
     block = 256
 
-    @classmethod
-    def of(cls, items: np.ndarray, column_means: np.ndarray, k: int, bandwidth: float) -> Self:
-        """Remember items; the bandwidth is a share of what distance is typical of them."""
-        return cls(items, column_means, k, bandwidth * _typical_distance(items) or 1.0)
-
     @property
     def latent_dim(self) -> int:
         return self.items.shape[1]
@@ -66,12 +60,12 @@ class KernelModel(Model):
         return np.square(self.codes(X) - X)
 
 
-def _typical_distance(items: np.ndarray) -> float:
-    """Median distance of items to their 5th nearest neighbour, where that is not 0."""
+def bandwidth_of(items: np.ndarray, share: float) -> float:
+    """A share of the items' median distance to their 5th nearest neighbour; 1 where that is 0."""
     if len(items) < 2:
-        return 0.0
+        return 1.0
     search = Neighbours(items, min(5, len(items) - 1))
     some = items[:: -(-len(items) // SOME)]
     distances = search(some)[0][:, -1]
     apart = distances > 0  # copies of a row say nothing of the distance between rows
-    return float(np.median(distances[apart])) if apart.any() else 0.0
+    return share * float(np.median(distances[apart])) if apart.any() else 1.0

@@ -17,7 +17,7 @@ from ..rows.linear import deviations, principal_axes
 from ..rows.neighbours import Neighbours
 from ..training.stack import Spec, bytes_of, fit_stack
 from .frame import Frame
-from .kernel import KernelModel
+from .kernel import KernelModel, bandwidth_of
 from .trained import TrainedModel
 
 BLOCK = 256  # rows scored at a time
@@ -111,10 +111,7 @@ class Memory(Part):
     @classmethod
     def of(cls, rows: Rows, scale: Scale, share: float) -> Self:
         """Let the bandwidth be a share of what distance is typical."""
-        kernel = _remembering(rows, scale, share)
-        part = cls(rows, scale, kernel.bandwidth)
-        part.__dict__["kernel"] = kernel
-        return part
+        return cls(rows, scale, bandwidth_of(scale(rows.normal), share))
 
     @cached_property
     def kernel(self) -> KernelModel:
@@ -130,11 +127,6 @@ class Memory(Part):
 
 
 NEAREST = 50  # rows that have weight
-
-
-def _remembering(rows: Rows, scale: Scale, share: float) -> KernelModel:
-    items = scale(rows.normal)
-    return KernelModel.of(items, np.zeros(items.shape[1]), NEAREST, share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,12 +187,12 @@ class Local(Part):
         _, axes, variances = principal_axes(scale(rows.normal))
         share = variances + 0.01 * (variances.mean() or 1)
         directions, back = axes.T * share**-0.25, axes * share[:, None] ** 0.25
-        part = cls(rows, scale, directions, back, 0.0, np.empty(0))
-        distances = in_chunks(lambda X: part.nearest(X)[0], part.turned, BLOCK)
+        turned = scale(rows.normal) @ directions
+        nearest = Neighbours(turned, min(5, len(turned) - 1))
+        distances = in_chunks(lambda X: nearest(X)[0], turned, BLOCK)
         floor = 1e-3 * float(np.median(distances[:, -1])) + 1e-12
         own = np.log(distances.mean(axis=1) + floor)
-        part.__dict__.update(floor=floor, own=own)
-        return part
+        return cls(rows, scale, directions, back, floor, own)
 
     @cached_property
     def turned(self) -> np.ndarray:
