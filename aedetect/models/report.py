@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
 
 from ..rows.blocks import in_chunks
@@ -23,7 +24,7 @@ def fit_report(model: TrainedModel, train: np.ndarray, X: np.ndarray, kind: str)
     of_mean, of_pca = model.mean_errors([np.broadcast_to(mean, X.shape), by_pca], X)
     return {
         "rows": kind,
-        "error": float(np.nanmean(in_chunks(model.errors, X))),
+        "error": float(torch.from_numpy(in_chunks(model.errors, X)).nanmean()),
         "mean_row_error": of_mean,
         "pca_error": of_pca,
         "constant_columns": np.flatnonzero(full.min(axis=0) == full.max(axis=0)).tolist(),

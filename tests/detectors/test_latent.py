@@ -52,7 +52,8 @@ def test_samples_have_the_moments_of_the_codes(model):
     np.testing.assert_allclose(rows.mean(axis=0), expected.mean(axis=0), atol=0.02)
 
 
-def test_seeds_D14_gaps_are_filled_better_than_by_one_pass(model, digits):
+# D14
+def test_gaps_are_filled_better_than_by_one_pass(model, digits):
     X = digits[1400:]
     image = np.zeros((8, 8), bool)
     image[2:6, 2:6] = True

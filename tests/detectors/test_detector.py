@@ -83,7 +83,8 @@ def test_methods_agree_with_each_other(estimator, tumours):
 
 
 @every_estimator
-def test_seeds_A3_labels_are_not_used(estimator, tumours, rng):
+# A3
+def test_labels_are_not_used(estimator, tumours, rng):
     train, test, _ = tumours
     without = seeded_clone(estimator).fit(train)
     y = rng.integers(0, 2, len(train))

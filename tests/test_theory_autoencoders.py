@@ -43,7 +43,8 @@ def decoder_columns(model):
     return (model.inverse_transform(np.eye(k)) - origin).T
 
 
-def test_seeds_A1_only_the_code_passes(digits, linear):
+# A1
+def test_only_the_code_passes(digits, linear):
     codes = linear.transform(digits)
     assert codes.shape == (len(digits), D)
     np.testing.assert_array_equal(linear.inverse_transform(codes), linear.reconstruct(digits))
@@ -55,14 +56,16 @@ def test_seeds_A1_only_the_code_passes(digits, linear):
     )
 
 
-def test_seeds_A2_training_lowers_the_loss_and_is_repeatable(digits):
+# A2
+def test_training_lowers_the_loss_and_is_repeatable(digits):
     fits = [Autoencoder(latent_dim=D, epochs=30, random_state=3).fit(digits) for _ in range(2)]
     assert fits[0].loss_curve_[-1] <= 0.5 * fits[0].loss_curve_[0]
     for name, weight in fits[0].weights_.items():
         np.testing.assert_array_equal(weight, fits[1].weights_[name])
 
 
-def test_seeds_A4_four_hyper_parameters(digits):
+# A4
+def test_four_hyper_parameters(digits):
     model = Autoencoder(latent_dim=3, network=(20, 10), loss="absolute_error", epochs=9)
     shapes = [
         w.shape for w in clone(model).set_params(random_state=0).fit(digits).weights_.values()
@@ -77,13 +80,15 @@ def test_seeds_A4_four_hyper_parameters(digits):
     assert len(search.fit(digits[:100]).cv_results_["params"]) == 8
 
 
-def test_seeds_A5_squared_error_is_the_mean_over_columns(digits, linear):
+# A5
+def test_squared_error_is_the_mean_over_columns(digits, linear):
     error = np.square(digits - linear.reconstruct(digits)).mean(axis=1)
     np.testing.assert_allclose(-linear.score_samples(digits), error, rtol=1e-6)
     assert linear.loss_curve_[-1] == pytest.approx(error.mean(), rel=0.02)  # the epoch's average
 
 
-def test_seeds_A6_absolute_error_resists_outliers(digits, rng):
+# A6
+def test_absolute_error_resists_outliers(digits, rng):
     train, test = digits[:1400].copy(), digits[1400:]
     spoiled = rng.choice(len(train), 70, replace=False)
     train[spoiled] = rng.integers(0, 2, (70, 64))
@@ -99,7 +104,8 @@ def test_seeds_A6_absolute_error_resists_outliers(digits, rng):
     assert errors["absolute_error"] < errors["squared_error"]
 
 
-def test_seeds_A7_cross_entropy_trains_as_well(digits):
+# A7
+def test_cross_entropy_trains_as_well(digits):
     network = Dense(hidden=(64,), output_activation="sigmoid")
     errors = {}
     for loss in ("squared_error", "binary_cross_entropy"):
@@ -110,13 +116,15 @@ def test_seeds_A7_cross_entropy_trains_as_well(digits):
 
 
 @pytest.mark.parametrize(("optimizer", "rate"), [("sgd", 0.05), ("rmsprop", 1e-3), ("adam", 1e-3)])
-def test_seeds_A8_any_optimizer(optimizer, rate, digits):
+# A8
+def test_any_optimizer(optimizer, rate, digits):
     model = Autoencoder(optimizer=optimizer, learning_rate=rate, epochs=30, random_state=0)
     curve = model.fit(digits).loss_curve_
     assert curve[-1] <= 0.7 * curve[0]
 
 
-def test_seeds_A9_eight_sigmoid_layers_do_not_stall(digits):
+# A9
+def test_eight_sigmoid_layers_do_not_stall(digits):
     network = Dense(
         hidden=(48, 32, 16),
         activation="sigmoid",
@@ -128,7 +136,8 @@ def test_seeds_A9_eight_sigmoid_layers_do_not_stall(digits):
     assert -model.score(digits) < pca_error(digits, 2)
 
 
-def test_seeds_A18_wide_code_learns_the_identity(digits, rng):
+# A18
+def test_wide_code_learns_the_identity(digits, rng):
     varied = digits.std(axis=0) > 0.01  # what hardly changes in training cannot be learned
     noise = rng.uniform(0, 1, (500, 64))
     with pytest.warns(UserWarning, match="identity"):
@@ -140,7 +149,8 @@ def test_seeds_A18_wide_code_learns_the_identity(digits, rng):
     assert narrow.score_features(noise).mean() > 0.08
 
 
-def test_seeds_B1_linear_is_pca(digits, linear, pca):
+# B1
+def test_linear_is_pca(digits, linear, pca):
     assert -linear.score(digits) <= 1.01 * pca_error(digits, D)
     basis = np.linalg.qr(decoder_columns(linear))[0]
     captured = np.trace(basis.T @ np.cov(digits.T) @ basis) / pca.explained_variance_.sum()
@@ -150,7 +160,8 @@ def test_seeds_B1_linear_is_pca(digits, linear, pca):
 
 
 @pytest.mark.parametrize("network", [LINEAR, Tied()])
-def test_seeds_B1_subspace_is_exact_where_eigenvalues_are_apart(network, rng):
+# B1
+def test_subspace_is_exact_where_eigenvalues_are_apart(network, rng):
     scales = np.r_[np.linspace(5, 3, 4), np.full(16, 0.5)]
     X = (rng.standard_normal((4000, 20)) * scales) @ np.linalg.qr(rng.standard_normal((20, 20)))[0]
     model = Autoencoder(latent_dim=4, network=network, epochs=60, batch_size=128, random_state=0)
@@ -159,7 +170,8 @@ def test_seeds_B1_subspace_is_exact_where_eigenvalues_are_apart(network, rng):
     assert np.degrees(angles.max()) < 1
 
 
-def test_seeds_B2_tied_weights_are_pca(digits, tied, linear):
+# B2
+def test_tied_weights_are_pca(digits, tied, linear):
     net = tied.model_.net
     assert net.decoder[0].weight is net.encoder[0].weight
     assert tied.n_parameters_ == linear.n_parameters_ - 64 * D
@@ -168,9 +180,8 @@ def test_seeds_B2_tied_weights_are_pca(digits, tied, linear):
     assert np.abs(W.T @ W - np.eye(D)).max() < 5e-3
 
 
-def test_seeds_B3_closed_form_matches_pca_and_gradient_training_is_not_orthonormal(
-    digits, linear, pca
-):
+# B3
+def test_closed_form_matches_pca_and_gradient_training_is_not_orthonormal(digits, linear, pca):
     ours = PCADetector(latent_dim=D).fit(digits)
     np.testing.assert_allclose(ours.components_, pca.components_, atol=1e-5)
     columns = decoder_columns(linear)
@@ -178,7 +189,8 @@ def test_seeds_B3_closed_form_matches_pca_and_gradient_training_is_not_orthonorm
     assert np.abs(columns.T @ columns - np.eye(D)).max() > 0.05
 
 
-def test_seeds_B4_without_centring_it_is_the_uncentred_svd(digits):
+# B4
+def test_without_centring_it_is_the_uncentred_svd(digits):
     axes = PCA(2).fit(digits).components_.T
     uncentred = np.linalg.svd(digits, full_matrices=False)[2][:2].T
     angles = {}
@@ -192,14 +204,16 @@ def test_seeds_B4_without_centring_it_is_the_uncentred_svd(digits):
     assert angles[True][0] < 10
 
 
-def test_seeds_B5_least_error_is_most_variance(digits, linear):
+# B5
+def test_least_error_is_most_variance(digits, linear):
     rebuilt = linear.reconstruct(digits)
     residual, captured = (digits - rebuilt).var(axis=0).sum(), rebuilt.var(axis=0).sum()
     assert residual + captured == pytest.approx(digits.var(axis=0).sum(), rel=1e-2)
 
 
 @pytest.mark.parametrize("k", [1, 2, 4, 8, 16])
-def test_seeds_B6_curved_beats_flat(k, digits):
+# B6
+def test_curved_beats_flat(k, digits):
     train, test = digits[:1400], digits[1400:]
     model = Autoencoder(latent_dim=k, network=(128, 64), epochs=100, batch_size=32, random_state=0)
     pca = PCA(k).fit(train)
@@ -207,7 +221,8 @@ def test_seeds_B6_curved_beats_flat(k, digits):
     assert -model.fit(train).score(test) < 0.9 * flat
 
 
-def test_seeds_B7_learns_a_curve(rng):
+# B7
+def test_learns_a_curve(rng):
     t = np.sort(rng.uniform(0, np.pi, 500))
     arc = np.c_[np.cos(t), np.sin(t), 0.3 * t]
     best = 0.0
@@ -218,7 +233,8 @@ def test_seeds_B7_learns_a_curve(rng):
     assert best >= 0.95
 
 
-def test_seeds_B8_codes_are_features(digits):
+# B8
+def test_codes_are_features(digits):
     from sklearn.datasets import load_digits
 
     y = load_digits().target
@@ -229,7 +245,8 @@ def test_seeds_B8_codes_are_features(digits):
     assert coded.score(digits[1400:], y[1400:]) >= raw.score(digits[1400:], y[1400:]) - 0.05
 
 
-def test_seeds_E2_threshold_on_new_rows(rng):
+# E2
+def test_threshold_on_new_rows(rng):
     W = rng.standard_normal((4, 12))
     train, test = (
         rng.standard_normal((n, 4)) @ W + 0.3 * rng.standard_normal((n, 12)) for n in (5000, 5000)

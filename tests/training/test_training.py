@@ -69,7 +69,8 @@ def test_layers_by_hand_equal_autograd(activation, output, loss, k, bias):
 
 
 @pytest.mark.parametrize("network", [Dense(hidden=(6,), activation="tanh"), Tied(hidden=(6,))])
-def test_seeds_A2_gradient_equals_finite_differences(network):
+# A2
+def test_gradient_equals_finite_differences(network):
     net = network.build(5, 2, [seeded(0)]).double()
     X = torch.randn(20, 5, generator=seeded(1), dtype=torch.float64)
 

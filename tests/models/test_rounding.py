@@ -70,8 +70,8 @@ def test_to_the_last_bit_where_mkl_is_told_so():
         "warnings.filterwarnings('ignore', message='The network did not learn');"
         f"rounding.check_equal_rows(range(2, 21), {told or 'rounding.assert_same_scores'})"
     )
-    here = str(Path(__file__).parent)
-    paths = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
+    here = Path(__file__).parent
+    paths = os.pathsep.join([str(here), str(here.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     variables = {**os.environ, "MKL_CBWR": "COMPATIBLE", "PYTHONPATH": paths}
     subprocess.run([sys.executable, "-c", code], env=variables, check=True)
 

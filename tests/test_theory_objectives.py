@@ -32,7 +32,8 @@ from aedetect.objectives.jacobian import (
 pytestmark = pytest.mark.filterwarnings("ignore:latent_dim=.* is not below")  # wide on purpose
 
 
-def test_seeds_A13_compression_ratio(digits):
+# A13
+def test_compression_ratio(digits):
     model = Autoencoder(latent_dim=16, epochs=20, random_state=0).fit(digits[:200])
     assert model.compression_ratio_ == 16 / 64
 
@@ -45,7 +46,8 @@ def sparse_path(digits, weights, **params):
     return fits, [-model.score(digits) for model in fits]
 
 
-def test_seeds_C1_l1_makes_few_units_active(digits):
+# C1
+def test_l1_makes_few_units_active(digits):
     network = Dense(hidden=(), code_activation="relu")
     options = {"network": network, "epochs": 30, "learning_rate": 1e-2}
     fits, errors = sparse_path(digits, [0.0, 0.2, 0.5], **options)
@@ -55,7 +57,8 @@ def test_seeds_C1_l1_makes_few_units_active(digits):
     assert min(kept) <= 0.5 * shares[0]
 
 
-def test_seeds_C2_divergence_pulls_rates_to_the_target(digits):
+# C2
+def test_divergence_pulls_rates_to_the_target(digits):
     network = Dense(hidden=(), code_activation="sigmoid")
     options = {"network": network, "penalty": "kl", "epochs": 120, "learning_rate": 3e-3}
     fits, errors = sparse_path(digits, [0.0, 3e-4, 0.05], **options)
@@ -66,7 +69,8 @@ def test_seeds_C2_divergence_pulls_rates_to_the_target(digits):
     assert min(good) <= 0.25 * gaps[0]
 
 
-def test_seeds_C2_divergence_is_its_formula(rng):
+# C2
+def test_divergence_is_its_formula(rng):
     rates = rng.uniform(0.01, 0.99, 7)
     rho = 0.2
     formula = rho * np.log(rho / rates) + (1 - rho) * np.log((1 - rho) / (1 - rates))
@@ -76,13 +80,15 @@ def test_seeds_C2_divergence_is_its_formula(rng):
 
 
 @pytest.mark.parametrize("activation", ["relu", "identity", "tanh"])
-def test_seeds_C2_refuses_unbounded_activations(activation, digits):
+# C2
+def test_refuses_unbounded_activations(activation, digits):
     network = Dense(code_activation=activation)
     with pytest.raises(ValueError, match=f"code_activation is '{activation}', set .*'sigmoid'"):
         SparseAutoencoder(penalty="kl", network=network).fit(digits[:50])
 
 
-def test_seeds_C4_finds_a_sparse_code(rng):
+# C4
+def test_finds_a_sparse_code(rng):
     dictionary = rng.standard_normal((100, 100))
     dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)
     codes = np.zeros((4000, 100))
@@ -102,20 +108,8 @@ def test_seeds_C4_finds_a_sparse_code(rng):
     assert 1 + model.score(X) / X.var(axis=0).mean() >= 0.9
 
 
-def test_seeds_C5_gradient_at_the_code_is_the_sum_of_both(digits):
-    model = SparseAutoencoder(sparsity=0.3, latent_dim=8, epochs=20, random_state=0)
-    model.fit(digits[:100])
-    x, net, objective = rows_of(model, digits[:20]), model.model_.net, model.model_.objective
-    z = net.encode(x).detach().requires_grad_()
-    error = objective.row_error(net.decode(z), x).mean()
-    penalty = z.abs().mean()
-    parts = [torch.autograd.grad(part, z)[0] for part in (error, penalty)]
-    net.encode = lambda _: z
-    (total,) = torch.autograd.grad(objective.loss(net, x).mean(), z)
-    torch.testing.assert_close(total, parts[0] + 0.3 * parts[1], rtol=0, atol=1e-6)
-
-
-def test_seeds_C9_masks_are_new_each_time_and_leave_the_target_alone():
+# C9
+def test_masks_are_new_each_time_and_leave_the_target_alone():
     mask = MaskingNoise(rate=0.3)
     x, generator = torch.ones(1000, 100), seeded(0)
     first, second = mask(x, generator), mask(x, generator)
@@ -137,7 +131,8 @@ class Recorder:
         return x * 0.5
 
 
-def test_seeds_C9_C10_own_corruption_sees_batches_in_fit_and_nothing_in_scoring(digits):
+# C9, C10
+def test_own_corruption_sees_batches_in_fit_and_nothing_in_scoring(digits):
     X = digits[:100]
     model = DenoisingAutoencoder(
         corruption=Recorder(), epochs=20, batch_size=40, learning_rate=0.01, random_state=0
@@ -154,7 +149,8 @@ def test_seeds_C9_C10_own_corruption_sees_batches_in_fit_and_nothing_in_scoring(
     assert len(model.corruption.calls) == 60
 
 
-def test_seeds_C10_pairs_of_corrupted_and_clean_rows(digits, rng):
+# C10
+def test_pairs_of_corrupted_and_clean_rows(digits, rng):
     noisy = digits + 0.3 * rng.standard_normal(digits.shape)
     model = DenoisingAutoencoder(latent_dim=16, epochs=60, random_state=0)
     model.fit(digits[:1400], X_corrupted=noisy[:1400])
@@ -167,7 +163,8 @@ def test_seeds_C10_pairs_of_corrupted_and_clean_rows(digits, rng):
     assert plain.n_features_in_ == 64
 
 
-def test_seeds_C11_noise_and_sparsity_together(digits):
+# C11
+def test_noise_and_sparsity_together(digits):
     shared = {"latent_dim": 32, "epochs": 40, "random_state": 0}
     shared["network"] = Dense(hidden=(), code_activation="relu")
     noise = MaskingNoise(rate=0.4)
@@ -180,7 +177,8 @@ def test_seeds_C11_noise_and_sparsity_together(digits):
     assert errors[0] < errors[1]
 
 
-def test_seeds_C18_denoising_projects_onto_the_data(rng):
+# C18
+def test_denoising_projects_onto_the_data(rng):
     t = rng.uniform(0.25, 1, (2, 1000)) * 1.6 * np.pi
     arms = [s * np.c_[t[i] * np.cos(t[i]), t[i] * np.sin(t[i])] for i, s in enumerate((1, -1))]
     X = np.concatenate(arms) / (1.6 * np.pi)
@@ -202,7 +200,8 @@ def test_seeds_C18_denoising_projects_onto_the_data(rng):
 
 
 @pytest.mark.machines
-def test_seeds_C20_penalty_is_the_jacobians_norm(digits):
+# C20
+def test_penalty_is_the_jacobians_norm(digits):
     network = Dense(hidden=(), code_activation="sigmoid")
     model = ContractiveAutoencoder(latent_dim=8, network=network, epochs=30, random_state=0)
     model.fit(digits[:300])
@@ -213,7 +212,8 @@ def test_seeds_C20_penalty_is_the_jacobians_norm(digits):
 
 
 @pytest.mark.machines
-def test_seeds_C20_deep_encoders_and_hutchinsons_estimate(digits):
+# C20
+def test_deep_encoders_and_hutchinsons_estimate(digits):
     model = ContractiveAutoencoder(latent_dim=4, epochs=20, random_state=0).fit(digits[:300])
     x, net = rows_of(model, digits[:5])[0], model.model_.net
     exact = torch.stack(
@@ -233,7 +233,8 @@ def test_seeds_C20_deep_encoders_and_hutchinsons_estimate(digits):
 
 
 @pytest.mark.parametrize("jacobian", ["exact", "hutchinson"])
-def test_seeds_C20_C21_more_contraction_flatter_code_and_larger_error(jacobian, digits):
+# C20, C21
+def test_more_contraction_flatter_code_and_larger_error(jacobian, digits):
     norms, errors = [], []
     for contraction in (0.0, 0.01, 0.1, 1.0):
         model = ContractiveAutoencoder(
@@ -245,7 +246,8 @@ def test_seeds_C20_C21_more_contraction_flatter_code_and_larger_error(jacobian, 
     assert errors == sorted(errors)
 
 
-def test_seeds_C22_contraction_with_cross_entropy(digits):
+# C22
+def test_contraction_with_cross_entropy(digits):
     network = Dense(hidden=(32,), code_activation="sigmoid", output_activation="sigmoid")
     model = ContractiveAutoencoder(
         latent_dim=8, network=network, loss="binary_cross_entropy", epochs=40, random_state=0
@@ -253,7 +255,8 @@ def test_seeds_C22_contraction_with_cross_entropy(digits):
     assert model.fit_report_["error"] < model.fit_report_["mean_row_error"]
 
 
-def test_seeds_D1_divergence_equals_torch_and_monte_carlo():
+# D1
+def test_divergence_equals_torch_and_monte_carlo():
     mean, log_variance = torch.tensor([[0.5, -1.0]]), torch.tensor([[0.3, -0.8]])
     q = torch.distributions.Normal(mean, (log_variance / 2).exp())
     p = torch.distributions.Normal(torch.zeros(1, 2), torch.ones(1, 2))
@@ -265,7 +268,8 @@ def test_seeds_D1_divergence_equals_torch_and_monte_carlo():
     assert not divergences(torch.zeros(1, 3), torch.zeros(1, 3)).any()
 
 
-def test_seeds_D2_gradient_flows_through_the_draw(digits):
+# D2
+def test_gradient_flows_through_the_draw(digits):
     model = VariationalAutoencoder(latent_dim=3, epochs=20, random_state=0).fit(digits[:200])
     net, x = model.model_.net.double(), rows_of(model, digits[:10]).double()
     bias = net.encoder[-1].weight  # its last row: three means, three logarithmic variances
@@ -289,7 +293,8 @@ def test_seeds_D2_gradient_flows_through_the_draw(digits):
         assert slope != 0
 
 
-def test_seeds_D2_codes_are_means_and_samples_are_seeded(digits):
+# D2
+def test_codes_are_means_and_samples_are_seeded(digits):
     model = VariationalAutoencoder(latent_dim=3, epochs=20, random_state=0).fit(digits[:200])
     mean, deviation = model.posterior(digits)
     np.testing.assert_array_equal(model.transform(digits), mean)
@@ -298,7 +303,8 @@ def test_seeds_D2_codes_are_means_and_samples_are_seeded(digits):
     assert (model.sample(5, random_state=1) != model.sample(5, random_state=2)).any()
 
 
-def test_seeds_D3_D4_more_beta_less_information(digits):
+# D3, D4
+def test_more_beta_less_information(digits):
     information, deviations = [], []
     for beta in (0.0, 1.0, 4.0):
         model = VariationalAutoencoder(latent_dim=8, beta=beta, epochs=60, random_state=0)
@@ -308,7 +314,8 @@ def test_seeds_D3_D4_more_beta_less_information(digits):
     assert deviations == sorted(deviations)
 
 
-def test_seeds_D17_importance_weights_tighten_the_bound(digits):
+# D17
+def test_importance_weights_tighten_the_bound(digits):
     model = VariationalAutoencoder(latent_dim=4, variance="learned", epochs=60, random_state=0)
     model.fit(digits)
     bounds = [model.log_likelihood(digits, n, random_state=0).mean() for n in (1, 8, 64)]
@@ -331,7 +338,8 @@ def test_jacobian_norm_of_a_linear_map_is_its_matrix():
 @pytest.mark.parametrize("activation", [n for n, a in ACTIVATIONS.items() if a.slope])
 @pytest.mark.parametrize("hidden", [(), (6,), (6, 4)])
 @pytest.mark.parametrize("code", ["identity", "tanh"])
-def test_seeds_C20_jacobian_as_a_product_equals_autograds(hidden, activation, code):
+# C20
+def test_jacobian_as_a_product_equals_autograds(hidden, activation, code):
     network = Dense(hidden=hidden, activation=activation, code_activation=code)
     net = network.build(5, 3, [seeded(0), seeded(1)])
     x = torch.randn(2, 7, 5, generator=seeded(2)).requires_grad_()
