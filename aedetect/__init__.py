@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from .detectors.kernel import KernelAutoencoder as KernelAutoencoder
     from .detectors.memory import MemoryAutoencoder as MemoryAutoencoder
     from .detectors.pca import PCADetector as PCADetector
+    from .detectors.saved import load as load
+    from .detectors.saved import save as save
     from .detectors.sparse import SparseAutoencoder as SparseAutoencoder
     from .detectors.variational import VariationalAutoencoder as VariationalAutoencoder
     from .networks.convolution import Conv1d as Conv1d
@@ -53,6 +55,8 @@ _HOMES = {
     "SwapNoise": "objectives.corruption",
     "Tied": "networks.dense",
     "VariationalAutoencoder": "detectors.variational",
+    "load": "detectors.saved",
+    "save": "detectors.saved",
 }
 
 __all__ = [*_HOMES, "__version__"]

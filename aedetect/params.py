@@ -64,7 +64,7 @@ class Params(BaseEstimator):
         hints = _type_hints(owner)
         for name in (field.name for field in fields(self)):
             value, hint = getattr(self, name), hints[name]
-            if not _allows(hint, value):
+            if not allows(hint, value):
                 wanted = " or ".join(_describe(hint))
                 known = isinstance(value, str | Real)  # a wrong value rather than a wrong type
                 raise (ValueError if known else TypeError)(
@@ -83,7 +83,7 @@ def check(params: Checked) -> Checked:
 
 def refuse_unless(hint: Any, name: str, value: Any) -> None:
     """Raise for what the annotation `hint` does not allow; for parameters of methods."""
-    if not _allows(hint, value):
+    if not allows(hint, value):
         raise ValueError(f"{name}={value!r}; expected {' or '.join(_describe(hint))}.")
 
 
@@ -92,19 +92,26 @@ def _type_hints(owner: Any) -> dict[str, Any]:
     return typing.get_type_hints(owner, include_extras=True)
 
 
-def _allows(hint: Any, value: Any) -> bool:
+def allows(hint: Any, value: Any) -> bool:
     """Say whether `value` fits the annotation `hint`."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return any(_allows(arg, value) for arg in args)
+        return any(allows(arg, value) for arg in args)
     if origin is Annotated:
-        return _allows(args[0], value) and value in args[1]
+        return allows(args[0], value) and value in args[1]
     if origin is Literal:
         return any(isinstance(value, type(arg)) and value == arg for arg in args)
     if origin is tuple:
-        return isinstance(value, tuple | list) and all(_allows(args[0], item) for item in value)
+        return isinstance(value, tuple | list) and all(allows(args[0], item) for item in value)
+    if origin is list:
+        return isinstance(value, list) and all(allows(args[0], item) for item in value)
+    if origin is dict:
+        pairs = value.items() if isinstance(value, dict) else [(None, None)]
+        return all(allows(args[0], key) and allows(args[1], item) for key, item in pairs)
     if origin is Callable:
         return callable(value)
+    if hint is Any:
+        return True
     if hint is bool:
         return isinstance(value, bool | np.bool_)
     if hint in (int, float):

@@ -14,6 +14,7 @@ PACKAGE = Path(aedetect.__file__).parent
 ROOMS = [  # from the ground up; a file imports from its own room and from those before
     "warn",
     "params",
+    "files",
     "chance",
     "rows",
     "metrics",

@@ -14,8 +14,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from ..detectors.anomaly import AnomalyDetector
 from ..detectors.pca import PCADetector
+from ..files import whole_file
 from .explain import explain_rows
-from .files import whole_file
 from .plot import plot_reconstructions, plot_scores
 from .tables import write_csv
 

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from ..files import whole_file
 from ..rows.limits import LARGEST
-from .files import whole_file
 from .text import brief
 
 SMALLEST = 1e-100  # squares of smaller numbers vanish

@@ -47,9 +47,10 @@ class MemoryObjective(Objective):
     def parameters(
         self, n_features: int, latent_dim: int, generators: Sequence[torch.Generator]
     ) -> dict[str, Tensor]:
-        empty = torch.empty((self.n_items, latent_dim), **FLOAT32)
-        items = [init.normal_(empty.clone(), generator=generator) for generator in generators]
-        return {"items": torch.stack(items)}
+        items = torch.empty((len(generators), self.n_items, latent_dim), **FLOAT32)
+        for some, generator in zip(items, generators, strict=True):
+            init.normal_(some, generator=generator)
+        return {"items": items}
 
     @property
     def allows_identity(self) -> bool:

@@ -67,7 +67,7 @@ class PCADetector(Detector):
 
     def _learn(self, X: np.ndarray) -> LinearModel:
         mean, axes, variances = self._axes(filled(X, column_means(X)))
-        return LinearModel(mean, axes, variances, bool(self.whiten))
+        return LinearModel(mean, np.ascontiguousarray(axes), variances, bool(self.whiten))
 
     def _axes(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         wanted = default_latent_dim(X.shape[1]) if self.latent_dim == "auto" else self.latent_dim

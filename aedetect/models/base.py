@@ -56,5 +56,18 @@ class Model(Record, ABC):
         observed = ~np.isnan(X)
         return np.where(observed, self.errors(X), 0).sum(1) / observed.sum(1)
 
+    def check(self, n_features: int) -> None:
+        """Raise ValueError where parts do not belong together, before anything is built."""
+
     def release(self) -> None:
         """Give back memory that was kept from one block of rows to the next."""
+
+
+def refuse_shapes(**shapes: tuple[np.ndarray, tuple[int | None, ...]]) -> None:
+    """Raise for the first array that is not of numbers and of its shape; None fits any length."""
+    for name, (array, shape) in shapes.items():
+        fits = len(array.shape) == len(shape) and all(
+            n in (m, None) for n, m in zip(shape, array.shape, strict=True)
+        )
+        if not fits or array.dtype.kind not in "fiub":
+            raise ValueError(f"{name} is {array.dtype} of shape {array.shape}; expected {shape}")

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from ..rows.blocks import in_chunks
-from .base import Model
+from .base import Model, refuse_shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +43,20 @@ class EnsembleModel(Model):
     @property
     def logarithmic(self) -> bool:  # type: ignore[override]
         return self.aggregation == "log_mean"
+
+    def check(self, n_features: int) -> None:
+        refuse_shapes(column_means=(self.column_means, (n_features,)))
+        if not len(self.members) == len(self.columns) > 0:
+            raise ValueError(f"{len(self.members)} members see {len(self.columns)} sets of columns")
+        for member, columns in zip(self.members, self.columns, strict=True):
+            refuse_shapes(columns=(columns, (None,)))
+            if columns.dtype.kind not in "iu" or not (np.diff(columns, prepend=-1) > 0).all():
+                raise ValueError("columns of a member are not in order")
+            if columns[-1] >= n_features:
+                raise ValueError(f"a member sees column {columns[-1]} of {n_features}")
+            member.check(len(columns))
+        for errors in self.training_errors:
+            refuse_shapes(training_errors=(errors, (None,)))
 
     def knowing(self, X: np.ndarray) -> "EnsembleModel":
         """Return the same, with what it has to know of its training rows."""

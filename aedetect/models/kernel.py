@@ -10,7 +10,7 @@ from scipy.special import softmax
 from ..rows.limits import LARGEST
 from ..rows.linear import filled
 from ..rows.neighbours import Neighbours
-from .base import Model
+from .base import Model, refuse_shapes
 
 SOME = 2000  # items whose distances say what is typical
 
@@ -44,6 +44,13 @@ class KernelModel(Model):
     @cached_property
     def _search(self) -> Neighbours:
         return Neighbours(self.items, self.n_neighbors)
+
+    def check(self, n_features: int) -> None:
+        refuse_shapes(
+            items=(self.items, (None, n_features)), column_means=(self.column_means, (n_features,))
+        )
+        if not (self.n_neighbors >= 1 and self.bandwidth > 0 and len(self.items)):
+            raise ValueError(f"{self.n_neighbors} neighbours within {self.bandwidth}: no kernel")
 
     def codes(self, X: np.ndarray) -> np.ndarray:
         distances, near = self._search(filled(X, self.column_means).astype(np.float64))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..rows.linear import filled
-from .base import Model
+from .base import Model, refuse_shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +32,11 @@ class LinearModel(Model):
     @property
     def latent_dim(self) -> int:
         return len(self.axes)
+
+    def check(self, n_features: int) -> None:
+        k, d = len(self.variances), n_features
+        shapes = {"mean": (self.mean, (d,)), "axes": (self.axes, (k, d))}
+        refuse_shapes(**shapes, variances=(self.variances, (k,)))
 
     def codes(self, X: np.ndarray) -> np.ndarray:
         return (filled(X, self.mean) - self.mean) @ (self.axes / self._scale).T

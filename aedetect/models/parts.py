@@ -16,6 +16,7 @@ from ..rows.limits import LARGEST
 from ..rows.linear import deviations, principal_axes
 from ..rows.neighbours import Neighbours
 from ..training.stack import Spec, bytes_of, fit_stack
+from .base import refuse_shapes
 from .frame import Frame
 from .kernel import KernelModel, bandwidth_of
 from .trained import TrainedModel
@@ -64,6 +65,10 @@ class Scale:
             Z = ((X - self.origin) / self.spread).clip(-LARGEST, LARGEST)
         return (np.arcsinh(Z) if self.squashes else Z).round(6)
 
+    def check(self, n_features: int) -> None:
+        """Raise ValueError where lengths differ."""
+        refuse_shapes(origin=(self.origin, (n_features,)), spread=(self.spread, (n_features,)))
+
     def back(self, Z: np.ndarray) -> np.ndarray:
         Z = np.sinh(Z.clip(*np.arcsinh([-LARGEST, LARGEST]))) if self.squashes else Z
         return self.origin + Z * np.where(np.isfinite(self.spread), self.spread, 0)
@@ -87,6 +92,13 @@ class Rows(Record):
     def normal(self) -> np.ndarray:
         return self.all[self.core]
 
+    def check(self, n_features: int) -> None:
+        """Raise ValueError where parts do not belong together."""
+        refuse_shapes(all=(self.all, (None, n_features)), core=(self.core, (None,)))
+        inside = self.core.dtype.kind in "iu" and len(self.core) and self.core.min() >= 0
+        if not inside or self.core.max() >= len(self.all):
+            raise ValueError("normal rows are none of the rows")
+
 
 class Part(Record, ABC):
     """A view of rows."""
@@ -98,6 +110,12 @@ class Part(Record, ABC):
     @abstractmethod
     def columns(self, X: np.ndarray) -> np.ndarray:
         """What each column has in that, (n, d), not negative, on a scale of its own."""
+
+    def check(self, n_features: int) -> None:
+        """Raise ValueError where fields do not belong together."""
+        for part in vars(self).values():
+            if isinstance(part, Rows | Scale):
+                part.check(n_features)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +212,15 @@ class Local(Part):
         own = np.log(distances.mean(axis=1) + floor)
         return cls(rows, scale, directions, back, floor, own)
 
+    def check(self, n_features: int) -> None:
+        super().check(n_features)
+        k = self.directions.shape[-1]
+        refuse_shapes(
+            directions=(self.directions, (n_features, k)),
+            back=(self.back, (k, n_features)),
+            own=(self.own, (len(self.rows.core),)),
+        )
+
     @cached_property
     def turned(self) -> np.ndarray:
         return self.scale(self.rows.normal) @ self.directions
@@ -251,6 +278,11 @@ class Swaps(Part):
 
     def columns(self, X: np.ndarray) -> np.ndarray:
         return 1 / (1 + np.exp(-self._logits(X)))
+
+    def check(self, n_features: int) -> None:
+        super().check(n_features)
+        for net in self.nets:
+            net.check(n_features)
 
     def _inputs(self, X: np.ndarray) -> np.ndarray:
         return self.scale(X).clip(-10, 10).astype(np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 from ..params import Record
 from ..rows.blocks import in_chunks
 from ..rows.linear import filled
-from .base import Model
+from .base import Model, refuse_shapes
 from .parts import BLOCK, Local, Memory, Part, Rows, Scale, Swaps, Tails
 
 CAUTION = 0.64  # what a second view, of trimmed rows, counts for
@@ -49,6 +49,14 @@ class View(Record):
     parts: dict[str, Part]
     surprise: dict[str, Surprise]
     weights: dict[str, float]
+
+    def check(self, n_features: int) -> None:
+        """Raise ValueError where parts do not belong together."""
+        if not self.parts.keys() == self.surprise.keys() == self.weights.keys() >= {"memory"}:
+            raise ValueError(f"parts {list(self.parts)} count as {self.weights}")
+        for name, part in self.parts.items():
+            part.check(n_features)
+            refuse_shapes(sorted=(self.surprise[name].sorted, (None,)))
 
     def total(self, X: np.ndarray) -> np.ndarray:
         """Weighted sum of the surprises."""
@@ -114,6 +122,13 @@ class SurpriseModel(Model):
     @property
     def latent_dim(self) -> int:
         return len(self.column_means)
+
+    def check(self, n_features: int) -> None:
+        refuse_shapes(column_means=(self.column_means, (n_features,)))
+        if not 0 < len(self.views) < 3:
+            raise ValueError(f"{len(self.views)} views; expected one or two")
+        for view in self.views:
+            view.check(n_features)
 
     @property
     def _memory(self) -> Memory:

@@ -14,7 +14,7 @@ from ..networks.layers import Coder, Layered
 from ..objectives.base import Objective, build
 from ..objectives.errors import ERRORS
 from ..training.by_hand import Forward, serves
-from .base import Model
+from .base import Model, refuse_shapes
 from .frame import FAR, Frame
 
 
@@ -50,6 +50,20 @@ class TrainedModel(Model):
         """The module that `weights` describes; for one model, K = 1."""
         with torch.inference_mode(False):
             return self.new_net().eval()
+
+    def check(self, n_features: int) -> None:
+        """Compare the weights' shapes with those of no networks at all, which take no memory."""
+        vectors = {"mean": self.frame.mean, "column_means": self.column_means}
+        refuse_shapes(**{name: (vector, (n_features,)) for name, vector in vectors.items()})
+        if self.objective.criterion not in ERRORS:
+            raise ValueError(f"no error is named {self.objective.criterion!r}")
+        net = build(self.network, self.objective, n_features, self.width, [])
+        expected = {name: tuple(p.shape[1:]) for name, p in net.named_parameters()}
+        if expected.keys() != self.weights.keys():
+            raise ValueError(f"weights are {sorted(self.weights)}; expected {sorted(expected)}")
+        refuse_shapes(**{n: (self.weights[n], shape) for n, shape in expected.items()})
+        if any(weight.dtype != np.float32 for weight in self.weights.values()):
+            raise ValueError("weights are of float32")
 
     def new_net(self) -> Coder:
         net = build(self.network, self.objective, len(self.column_means), self.width, [seeded(0)])

@@ -71,7 +71,9 @@ def test_to_the_last_bit_where_mkl_is_told_so():
         f"rounding.check_equal_rows(range(2, 21), {told or 'rounding.assert_same_scores'})"
     )
     here = Path(__file__).parent
-    paths = os.pathsep.join([str(here), str(here.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    paths = os.pathsep.join(
+        [str(here), str(here.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
     variables = {**os.environ, "MKL_CBWR": "COMPATIBLE", "PYTHONPATH": paths}
     subprocess.run([sys.executable, "-c", code], env=variables, check=True)
 

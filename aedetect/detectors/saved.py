@@ -1,0 +1,238 @@
+"""Fitted estimators in files that hold no code: arrays, numbers and names."""
+
+import hashlib
+import json
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors import numpy as safetensors
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
+
+from ..files import whole_file
+from ..models import ensemble, frame, kernel, linear, parts, surprise, trained
+from ..models.base import Model
+from ..models.state import Reader, Writer
+from ..networks import Conv1d, Conv2d, Dense, Tied
+from ..objectives import corruption
+from ..objectives.base import Objective
+from ..objectives.swaps import Swapping
+from ..params import check
+from .anomaly import AnomalyDetector
+from .autoencoder import Autoencoder
+from .base import Detector
+from .contractive import Contractive, ContractiveAutoencoder
+from .core import RobustCore
+from .denoising import Denoising, DenoisingAutoencoder
+from .ensemble import AutoencoderEnsemble
+from .kernel import KernelAutoencoder
+from .memory import MemoryAutoencoder, MemoryObjective
+from .pca import PCADetector
+from .sparse import Sparse, SparseAutoencoder
+from .variational import Variational, VariationalAutoencoder
+
+FORMAT = 1
+UNREADABLE = (  # what a forged file may raise
+    ValueError, TypeError, AttributeError, LookupError, ArithmeticError, MemoryError, RuntimeError,
+)  # fmt: skip
+MAX_HEADER = 2**22  # bytes
+
+OURS = (
+    AnomalyDetector, Autoencoder, AutoencoderEnsemble, ContractiveAutoencoder, DenoisingAutoencoder,
+    KernelAutoencoder, MemoryAutoencoder, PCADetector, RobustCore, SparseAutoencoder,
+    VariationalAutoencoder, Contractive, Denoising, MemoryObjective, Objective, Sparse, Swapping,
+    Variational, Conv1d, Conv2d, Dense, Tied, ensemble.EnsembleModel, frame.Frame,
+    kernel.KernelModel, linear.LinearModel, parts.Local, parts.Memory, parts.Rows, parts.Scale,
+    parts.Swaps, parts.Tails, surprise.Surprise, surprise.SurpriseModel, surprise.View,
+    trained.TrainedModel, corruption.Downsample, corruption.GaussianNoise, corruption.Grayscale,
+    corruption.MaskingNoise, corruption.Patch, corruption.SaltAndPepper, corruption.SwapNoise,
+)  # fmt: skip
+THEIRS = (
+    ColumnTransformer, FunctionTransformer, MinMaxScaler, MissingIndicator, OneHotEncoder,
+    OrdinalEncoder, PCA, Pipeline, PowerTransformer, QuantileTransformer, RobustScaler,
+    SimpleImputer, StandardScaler,
+)  # fmt: skip
+KINDS = {kind.__name__: kind for kind in (*OURS, *THEIRS)}
+
+
+def save(estimator: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted estimator to a file that holds no code.
+
+    The file is of the safetensors format: arrays, and a header that says in JSON what they are.
+    Unlike a pickle it runs nothing when it is read.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A detector of this package, `RobustCore`, or a Pipeline of such and of scikit-learn's
+        StandardScaler, MinMaxScaler, RobustScaler, QuantileTransformer, PowerTransformer,
+        SimpleImputer, OneHotEncoder, OrdinalEncoder, ColumnTransformer and PCA.
+    path : path
+        In an existing folder; the file is whole or not there.
+
+    Raises
+    ------
+    TypeError
+        If a part is of another class, such as a network or a corruption of your own; the message
+        names it.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_digits
+    >>> import aedetect
+    >>> X = load_digits().data
+    >>> model = aedetect.PCADetector(latent_dim=8).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     aedetect.save(model, Path(folder, "model.safetensors"))
+    ...     loaded = aedetect.load(Path(folder, "model.safetensors"))
+    >>> bool((loaded.score_samples(X) == model.score_samples(X)).all())
+    True
+    """
+    writer = Writer(KINDS)
+    tree = writer.tree(estimator, type(estimator).__name__)
+    arrays = {name: np.ascontiguousarray(array) for name, array in writer.arrays.items()}
+    described = json.dumps(tree, allow_nan=False)
+    header = {
+        "format": str(FORMAT),
+        "estimator": described,
+        "versions": json.dumps(_versions()),
+        "sha256": _digest(described, arrays),
+    }
+    data = safetensors.save(arrays, header)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read an estimator that `save` has written.
+
+    Parameters
+    ----------
+    path : path
+        Of the file.
+
+    Returns
+    -------
+    estimator
+        Its networks rest on the CPU, wherever they were trained.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such file, was changed, or is of a newer format; the message says what
+        was found.
+    OSError
+        If it cannot be read.
+    """
+    data = Path(path).read_bytes()
+    try:
+        return _loaded(data)
+    except UNREADABLE as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise ValueError(f"{path} cannot be loaded: {reason[:500]}") from error
+
+
+def _loaded(data: bytes) -> Any:
+    header = _header(data)
+    if header.get("format") != str(FORMAT):
+        raise ValueError(
+            f"its format is {str(header.get('format'))[:20]!r}, this version of aedetect reads "
+            f"format {FORMAT}"
+        )
+    try:
+        arrays = safetensors.load(data)
+    except (SafetensorError, KeyError, ValueError, MemoryError) as error:
+        raise ValueError(f"it is no safetensors file ({error})") from error
+    if _digest(header["estimator"], arrays) != header.get("sha256"):
+        raise ValueError("its contents are not those that were saved")
+    reader = Reader(KINDS, arrays)
+    estimator = reader.thing(_json(header["estimator"]))
+    if left := arrays.keys() - reader.used:
+        raise ValueError(f"array {min(left)[:80]!r} belongs to nothing")
+    _check(estimator)
+    return estimator
+
+
+def _header(data: bytes) -> dict[str, str]:
+    """The strings that go with the arrays, read with more distrust than the library has."""
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or size > min(len(data) - 8, MAX_HEADER):
+        raise ValueError("it is no safetensors file (its header is longer than the file)")
+    try:
+        header = _json(data[8 : 8 + size].decode())
+    except UnicodeDecodeError as error:
+        raise ValueError("it is no safetensors file (its header is no text)") from error
+    found = header.get("__metadata__") if isinstance(header, dict) else None
+    strings = isinstance(found, dict) and all(isinstance(v, str) for v in found.values())
+    if found is None or not strings or "estimator" not in found:
+        raise ValueError("aedetect.save did not write it")
+    return found
+
+
+def _json(text: str) -> Any:
+    """Return what a JSON text says; a name that occurs twice is refused, and so is what is deep."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            raise ValueError("a name occurs twice in its header")
+        return dict(pairs)
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is no number of JSON")
+
+    return json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+
+
+def _digest(described: str, arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(described.encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    packages = ("aedetect", "numpy", "scikit-learn", "torch")
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def _check(thing: Any) -> None:
+    """Raise where an estimator's parameters, or what was fitted, cannot be."""
+    if isinstance(thing, Pipeline):
+        for _, step in thing.steps:
+            if step not in ("passthrough", None):
+                _check(step)
+    elif isinstance(thing, RobustCore):
+        check(thing)
+    elif isinstance(thing, Detector):
+        check(thing)
+        if hasattr(thing, "model_"):
+            if not isinstance(thing.model_, Model):
+                raise ValueError(f"{type(thing).__name__}.model_ is no model")
+            thing.model_.check(thing.n_features_in_)
+        for member in getattr(thing, "estimators_", []):
+            _check(member)
+    elif not isinstance(thing, THEIRS):
+        raise ValueError(f"it holds a {type(thing).__name__}, no estimator")
