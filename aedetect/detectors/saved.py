@@ -144,6 +144,17 @@ def load(path: str | os.PathLike[str]) -> Any:
         was found.
     OSError
         If it cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import aedetect
+    >>> X = [[0.0, 1.0], [2.0, 3.0], [3.0, 5.0], [4.0, 4.0], [5.0, 7.0], [7.0, 6.0]]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     aedetect.save(aedetect.PCADetector(latent_dim=1).fit(X), Path(folder, "pca"))
+    ...     aedetect.load(Path(folder, "pca"))
+    PCADetector(latent_dim=1)
     """
     data = Path(path).read_bytes()
     try:
