@@ -12,6 +12,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from ._inputs import readable, validated
+from ._linear import LARGEST
 from ._params import Params, Range
 from ._rows import warn_of_rows
 from ._threads import in_threads
@@ -22,7 +23,6 @@ CHUNK = 4096  # rows scored at a time,
 CHUNK_VALUES = 2**17  # fewer of them where rows are wide: a chunk should stay in the cache
 MULTIPLE = 32  # a chunk is padded to a multiple of this many rows, see `in_chunks`
 
-LARGEST = 1e100  # in size; squares of larger values overflow
 WORST = 1e300  # the largest error: that of a row without a value; means of many stay finite
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.utils.extmath import randomized_svd, svd_flip
 
+LARGEST = 1e100  # in size; squares of larger values overflow
 ROUNDING = 1e-12  # of a value's size: what differs by less is taken to be equal
 
 

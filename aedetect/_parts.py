@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._detector import LARGEST, in_chunks
-from ._linear import deviations, principal_axes
+from ._detector import in_chunks
+from ._linear import LARGEST, deviations, principal_axes
 from ._neighbours import Neighbours
 from ._stack import fit_all
 from ._swaps import SwapDetector

@@ -7,8 +7,8 @@ from scipy.sparse import csr_array
 from scipy.special import softmax
 from sklearn.cluster import kmeans_plusplus
 
-from ._detector import LARGEST, Detector
-from ._linear import column_means, filled
+from ._detector import Detector
+from ._linear import LARGEST, column_means, filled
 from ._neighbours import Neighbours
 from ._params import Count, Positive
 from ._training import seeded

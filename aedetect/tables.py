@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from ._detector import LARGEST
 from ._files import whole_file
+from ._linear import LARGEST
 from ._text import brief
 
 SMALLEST = 1e-100  # squares of smaller numbers vanish
