@@ -12,6 +12,7 @@ from aedetect import RobustCore
 # Those checks learn from noise, of which a code rightly tells nothing, and from a few rows.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The posterior has collapsed",
+    "ignore:The network did not learn",
     "ignore:X has [2-5] rows",
     "ignore:All columns of X are constant",
     "ignore:Columns have unlike scales",
