@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar, dataclass_transform
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from .documented import complete
+
 
 @dataclass(frozen=True)
 class Range:
@@ -56,7 +58,10 @@ class Params(BaseEstimator):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        documented = "__doc__" in cls.__dict__
         dataclass(cls, kw_only=True, eq=False, repr=False)
+        if documented:
+            complete(cls)
 
     def _check_params(self) -> Self:
         """Raise ValueError or TypeError for the first value its annotation does not allow."""

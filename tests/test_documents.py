@@ -1,5 +1,6 @@
 """Code in the documents runs; docstrings of public names are complete."""
 
+import ast
 import inspect
 import re
 from pathlib import Path
@@ -8,9 +9,9 @@ import numpydoc.validate
 import pytest
 
 import aedetect
-from aedetect import Autoencoder
 from aedetect.apps import explain, plot, tables
 from aedetect.detectors.base import Detector
+from aedetect.documented import parameters_in
 
 ROOT = Path(__file__).parents[1]
 MUST_HAVE = {
@@ -47,9 +48,26 @@ def test_code_blocks_run_in_order(document):
 @pytest.mark.parametrize("public", PUBLIC, ids=lambda f: f.__qualname__)
 def test_docstring_is_complete(public):
     found = numpydoc.validate.validate(f"{public.__module__}.{public.__qualname__}")["errors"]
-    inherits = isinstance(public, type) and Autoencoder in public.__mro__[1:]
-    must_have = MUST_HAVE - {"PR01"} if inherits else MUST_HAVE  # documented in one place
-    assert [error for error in found if error[0] in must_have] == []
+    assert [error for error in found if error[0] in MUST_HAVE] == []
+
+
+@pytest.mark.parametrize("public", CLASSES, ids=lambda f: f.__qualname__)
+def test_signatures_are_short_and_every_parameter_is_documented(public):
+    parameters = inspect.signature(public).parameters
+    if isinstance(public, type):
+        assert all(p.annotation is p.empty for p in parameters.values())
+    assert parameters.keys() <= parameters_in(inspect.getdoc(public)).keys()
+
+
+def test_names_and_imports_for_type_checkers_agree():
+    tree = ast.parse(Path(aedetect.__file__).read_text())
+    imported = {
+        alias.name: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level
+        for alias in node.names
+    }
+    assert imported == aedetect._HOMES
 
 
 @pytest.mark.parametrize("public", CLASSES, ids=lambda f: f.__qualname__)

@@ -13,6 +13,7 @@ import aedetect
 PACKAGE = Path(aedetect.__file__).parent
 ROOMS = [  # from the ground up; a file imports from its own room and from those before
     "warn",
+    "documented",
     "params",
     "files",
     "chance",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from ..chance import seeded
-from ..models.base import Model
+from ..models.base import Model, learned
 from ..models.parts import Rows, effective_share
 from ..models.report import of_constant
 from ..models.surprise import SurpriseModel, View, mixed, view_of
@@ -140,10 +140,7 @@ class AnomalyDetector(Detector):
         assert isinstance(model, SurpriseModel)
         return -model.training_errors
 
-    @property
-    def column_means_(self) -> np.ndarray:
-        """What stands in for missing values."""
-        return self.model_.column_means
+    column_means_ = learned("column_means", "What stands in for missing values.")
 
     def score_features(self, X: Any) -> np.ndarray:
         """What each value contributes to the surprise.

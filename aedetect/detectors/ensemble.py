@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.base import clone
 
 from ..chance import seeded
+from ..models.base import learned
 from ..models.ensemble import EnsembleModel
 from ..params import STACK_BYTES, Count, Range, check
 from ..rows.linear import column_means
@@ -160,10 +161,7 @@ class AutoencoderEnsemble(Detector):
     def _units_matter(self) -> bool:
         return any(template._units_matter for template in self._templates)
 
-    @property
-    def features_(self) -> list[np.ndarray]:
-        """Columns that each member sees."""
-        return self.model_.columns
+    features_ = learned("columns", "Columns that each member sees.")
 
     @property
     def training_errors_(self) -> list[np.ndarray]:
@@ -172,7 +170,4 @@ class AutoencoderEnsemble(Detector):
             raise AttributeError('training_errors_ is there with aggregation="rank" only')
         return self.model_.training_errors
 
-    @property
-    def mean_(self) -> np.ndarray:
-        """Column means."""
-        return self.model_.column_means
+    mean_ = learned("column_means", "Column means.")

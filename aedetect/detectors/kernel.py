@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.cluster import kmeans_plusplus
 
 from ..chance import seeded
+from ..models.base import learned
 from ..models.kernel import KernelModel, bandwidth_of
 from ..params import Count, Positive
 from ..rows.linear import column_means, filled
@@ -77,17 +78,6 @@ class KernelAutoencoder(Detector):
         bandwidth = bandwidth_of(items, self.bandwidth)
         return KernelModel(items, means, self.n_neighbors or len(items), bandwidth)
 
-    @property
-    def items_(self) -> np.ndarray:
-        """Remembered rows."""
-        return self.model_.items
-
-    @property
-    def mean_(self) -> np.ndarray:
-        """Column means."""
-        return self.model_.column_means
-
-    @property
-    def bandwidth_(self) -> float:
-        """h, in the data's unit."""
-        return self.model_.bandwidth
+    items_ = learned("items", "Remembered rows.")
+    mean_ = learned("column_means", "Column means.")
+    bandwidth_ = learned("bandwidth", "h, in the data's unit.")

@@ -9,8 +9,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from ..chance import seeded
+from ..models.base import learned
 from ..models.frame import Frame
-from ..networks.base import Network
 from ..networks.layers import Coder
 from ..params import Count, NotNegative, Range, refuse_unless
 from ..rows.inputs import readable
@@ -43,40 +43,13 @@ class EncoderModule(nn.Module):
 class LatentTools(Detector):
     """What every trained autoencoder knows, and can do in the space of codes."""
 
-    @property
-    def weights_(self: Any) -> dict[str, np.ndarray]:
-        """Trained parameters."""
-        return self.model_.weights
-
-    @property
-    def network_(self: Any) -> Network:
-        """The network as trained."""
-        return self.model_.network
-
-    @property
-    def loss_(self: Any) -> str:
-        """The loss as trained."""
-        return self.model_.objective.criterion
-
-    @property
-    def latent_dim_(self: Any) -> int:
-        """Width of the code."""
-        return self.model_.width
-
-    @property
-    def mean_(self: Any) -> np.ndarray:
-        """What rows are centred on."""
-        return self.model_.frame.mean
-
-    @property
-    def scale_(self: Any) -> float:
-        """What they are divided by."""
-        return self.model_.frame.scale
-
-    @property
-    def column_means_(self: Any) -> np.ndarray:
-        """What stands in for missing values."""
-        return self.model_.column_means
+    weights_ = learned("weights", "Trained parameters.")
+    network_ = learned("network", "The network as trained.")
+    loss_ = learned("objective.criterion", "The loss as trained.")
+    latent_dim_ = learned("width", "Width of the code.")
+    mean_ = learned("frame.mean", "What rows are centred on.")
+    scale_ = learned("frame.scale", "What they are divided by.")
+    column_means_ = learned("column_means", "What stands in for missing values.")
 
     @property
     def n_iter_(self: Any) -> int:

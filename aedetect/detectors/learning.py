@@ -1,7 +1,7 @@
 """How an autoencoder learns: from its parameters to a specification, from training to a model."""
 
-from dataclasses import fields, replace
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,7 +25,8 @@ REPORT_ROWS = 1000  # the did-it-learn check looks at this many rows at most,
 REPORT_AT_LEAST = 30  # and at held-out rows only if there are this many
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Plan:
     """How an estimator is going to be trained on some rows."""
 
     spec: Spec
@@ -63,7 +64,7 @@ class Learning(LatentTools):
             task = context.subcontext("epoch").call_on_fit_task_begin(**now)
             changed = self._changed(plan.spec.objective)
             if changed is not None:
-                plan = plan._replace(spec=replace(plan.spec, objective=changed))
+                plan = replace(plan, spec=replace(plan.spec, objective=changed))
             epoch(changed)
             self.loss_curve_, self.validation_loss_curve_ = progress.losses, progress.held_out
             return bool(

@@ -1,6 +1,7 @@
 """Many estimators fitted together, those that can be as one stack."""
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from itertools import chain
 from time import perf_counter
 from typing import NamedTuple
@@ -84,7 +85,7 @@ def _fit_some(models: list[Autoencoder], data: list[np.ndarray]) -> list[Fitted]
     try:
         for model, X in zip(models, data, strict=True):
             plan = plan_of(model, X)
-            plans.append(plan._replace(rows=known.setdefault(id(X), plan.rows)))
+            plans.append(replace(plan, rows=known.setdefault(id(X), plan.rows)))
         trained = fit_stack([plan.spec for plan in plans], [plan.rows for plan in plans])
     except (TypeError, ValueError) as error:  # what they have in common is impossible
         return [Fitted(model, str(error), 0.0) for model in models]

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 
+from ..models.base import learned
 from ..models.linear import LinearModel
 from ..params import Count, Range
 from ..rows.linear import column_means, default_latent_dim, filled, principal_axes
@@ -88,25 +89,10 @@ class PCADetector(Detector):
         k = min(int(np.searchsorted(share, wanted)) + 1, all_but_one)
         return mean, axes[:k], variances[:k]
 
-    @property
-    def mean_(self) -> np.ndarray:
-        """Column means."""
-        return self.model_.mean
-
-    @property
-    def components_(self) -> np.ndarray:
-        """Orthonormal axes, largest variance first."""
-        return self.model_.axes
-
-    @property
-    def explained_variance_(self) -> np.ndarray:
-        """Variance along each axis."""
-        return self.model_.variances
-
-    @property
-    def latent_dim_(self) -> int:
-        """Number of components kept."""
-        return self.model_.latent_dim
+    mean_ = learned("mean", "Column means.")
+    components_ = learned("axes", "Orthonormal axes, largest variance first.")
+    explained_variance_ = learned("variances", "Variance along each axis.")
+    latent_dim_ = learned("latent_dim", "Number of components kept.")
 
     @property
     def n_parameters_(self) -> int:

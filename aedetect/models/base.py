@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import ClassVar
+from operator import attrgetter
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -71,3 +72,9 @@ def refuse_shapes(**shapes: tuple[np.ndarray, tuple[int | None, ...]]) -> None:
         )
         if not fits or array.dtype.kind not in "fiub":
             raise ValueError(f"{name} is {array.dtype} of shape {array.shape}; expected {shape}")
+
+
+def learned(path: str, doc: str) -> Any:
+    """Return a property of an estimator that reads from its `model_`."""
+    read = attrgetter(path)
+    return property(lambda detector: read(detector.model_), doc=doc)
