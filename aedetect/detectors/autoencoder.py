@@ -15,7 +15,7 @@ class Autoencoder(Learning):
     An encoder squeezes a row x into a code z of a few numbers, a decoder rebuilds it, and both
     learn to make the mean of ``error(x_hat, x)`` over the training rows small (Rumelhart, Hinton
     & Williams, 1986; Hinton & Salakhutdinov, 2006). What is common among the training rows is
-    rebuilt well; what is strange is not.
+    rebuilt well; what is unusual is not.
 
     Rows enter the network centred on the column means and divided by one overall standard
     deviation, and leave it mapped back. Columns with larger spread count for more, as in PCA: put

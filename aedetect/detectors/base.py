@@ -211,7 +211,7 @@ class Detector(
         return self._in_layout_of(X, rebuilt)
 
     def score_features(self, X: Any) -> np.ndarray:
-        """Error of each value: which columns make a row strange.
+        """Error of each value: which columns make a row anomalous.
 
         Parameters
         ----------

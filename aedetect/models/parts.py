@@ -1,4 +1,4 @@
-"""What `AnomalyDetector` adds up: views of a row, each with something to say of its strangeness."""
+"""What `AnomalyDetector` adds up: views of a row, each with a measure of how anomalous it is."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -105,7 +105,7 @@ class Part(Record, ABC):
 
     @abstractmethod
     def __call__(self, X: np.ndarray) -> np.ndarray:
-        """How strange each row is, (n,)."""
+        """How anomalous each row is, (n,)."""
 
     @abstractmethod
     def columns(self, X: np.ndarray) -> np.ndarray:

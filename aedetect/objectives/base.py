@@ -67,7 +67,7 @@ class Objective(Record):
         return net.decode(self.codes(net, x))
 
     def row_scores(self, net: Coder, x: Tensor) -> Tensor | None:
-        """How strange each row is (K, n), where that is not the error of the rebuilt row."""
+        """How anomalous each row is (K, n), where that is not the error of the rebuilt row."""
         return None
 
     def parameters(

@@ -70,7 +70,7 @@ class Call:
 
     @property
     def shows_values(self) -> bool:
-        """Whether Python, or the shape of the result, gets to know what is in a tensor."""
+        """Whether it shows Python the values in a tensor, or lets a shape depend on them."""
         if self.kernel is _aten.index.Tensor:
             return any(x.dtype in (torch.bool, torch.uint8) for x in tensors(self.args[1]))
         if self.is_foreign and any(not isinstance(x, Tensor) for x in _leaves(self.result)):

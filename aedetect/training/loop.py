@@ -174,7 +174,7 @@ def minimise(
 ) -> Iterator[Tensor]:
     """Minimise K losses at once by stochastic gradient steps, an epoch at a time.
 
-    This is the only training loop. It has no end: whoever takes epochs from it stops asking.
+    This is the only training loop. It is endless; the caller decides how many epochs to take.
     Each model sees its own rows in an order drawn from its own generator, so that K models
     trained together are the K models trained alone.
 
