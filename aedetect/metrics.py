@@ -98,8 +98,8 @@ class OutlierScorer:
 def pca_advantage(estimator: Any, X: Any, y: Any = None) -> float:
     """Share of PCA's error that a detector saves, on held-out rows, at equal width of the code.
 
-    Misleads where anomalous rows are rebuilt well, too: a wider network saves more and detects less,
-    and noise that cannot be compressed counts for as much as structure that can.
+    Misleads where anomalous rows are rebuilt well, too: a wider network saves more and detects
+    less, and noise that cannot be compressed counts for as much as structure that can.
 
     Parameters
     ----------
