@@ -109,6 +109,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     >>> bool((loaded.score_samples(X) == model.score_samples(X)).all())
     True
     """
+    _check(estimator)
     writer = Writer(KINDS)
     tree = writer.tree(estimator, type(estimator).__name__)
     arrays = {name: np.ascontiguousarray(array) for name, array in writer.arrays.items()}
@@ -232,6 +233,8 @@ def _versions() -> dict[str, str]:
 def _check(thing: Any) -> None:
     """Raise where an estimator's parameters, or what was fitted, cannot be."""
     if isinstance(thing, Pipeline):
+        if thing.memory is not None:
+            raise ValueError("its Pipeline has a memory, which is a folder of pickles")
         for _, step in thing.steps:
             if step not in ("passthrough", None):
                 _check(step)
@@ -240,10 +243,14 @@ def _check(thing: Any) -> None:
     elif isinstance(thing, Detector):
         check(thing)
         if hasattr(thing, "model_"):
-            if not isinstance(thing.model_, Model):
-                raise ValueError(f"{type(thing).__name__}.model_ is no model")
+            known = thing.model_, thing.offset_, thing.n_features_in_
+            if not all(map(isinstance, known, (Model, float, int))):
+                raise ValueError(f"{type(thing).__name__} was not fitted as it says: {known}")
             thing.model_.check(thing.n_features_in_)
         for member in getattr(thing, "estimators_", []):
             _check(member)
     elif not isinstance(thing, THEIRS):
-        raise ValueError(f"it holds a {type(thing).__name__}, no estimator")
+        raise TypeError(
+            f"{type(thing).__module__}.{type(thing).__qualname__} is no estimator that a file "
+            "without code can hold; see aedetect.save for what it can."
+        )

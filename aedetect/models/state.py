@@ -74,7 +74,7 @@ class Writer:
         if name is None:
             raise TypeError(
                 f"{path} is a {type(thing).__module__}.{type(thing).__qualname__}, which a file "
-                "without code cannot hold; see aedetect.save for what can be."
+                "without code cannot hold; see aedetect.save for what it can."
             )
         values = {key: value for key, value in _parts(thing).items() if key not in PASSING}
         return {"class": name, "parts": {k: self.tree(v, f"{path}.{k}") for k, v in values.items()}}

@@ -57,6 +57,9 @@ class TrainedModel(Model):
         refuse_shapes(**{name: (vector, (n_features,)) for name, vector in vectors.items()})
         if self.objective.criterion not in ERRORS:
             raise ValueError(f"no error is named {self.objective.criterion!r}")
+        widths = [v for v in vars(self.network).values() if isinstance(v, tuple | list)]
+        if max(map(len, widths), default=0) > len(self.weights) + 3:  # an image's shape is short
+            raise ValueError(f"more layers than the {len(self.weights)} arrays of weights")
         net = build(self.network, self.objective, n_features, self.width, [])
         expected = {name: tuple(p.shape[1:]) for name, p in net.named_parameters()}
         if expected.keys() != self.weights.keys():
@@ -85,8 +88,8 @@ class TrainedModel(Model):
         return self.objective.criterion == "binary_cross_entropy"
 
     def release(self) -> None:
-        if self._forward is not None:
-            self._forward.release()
+        if (forward := self.__dict__.get("_forward")) is not None:
+            forward.release()
 
     @cached_property
     def _error(self) -> Callable[[Tensor, Tensor], Tensor]:

@@ -155,7 +155,8 @@ class Own(Network):
     [
         (Autoencoder(network=Own(), **QUICK), r"Autoencoder.network is a .*test_saved\.Own"),
         (DenoisingAutoencoder(corruption=lambda x, _: x, **QUICK), "corruption is a .*function"),
-        (PCADetector, "ABCMeta"),
+        (PCADetector, "ABCMeta is no estimator"),
+        (Pipeline([("detector", PCADetector())], memory="folder"), "has a memory"),
         (make_pipeline(DecisionTreeClassifier()), "DecisionTreeClassifier"),
         (
             Autoencoder(epochs=1, random_state=np.random.RandomState(0)),
@@ -166,7 +167,7 @@ class Own(Network):
 def test_what_a_file_cannot_hold_is_named(model, message, tmp_path):
     if isinstance(model, Autoencoder):
         model.fit(X)
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         save(model, tmp_path / "model.safetensors")
     assert not list(tmp_path.iterdir())
 
@@ -239,6 +240,10 @@ FORGED = {
     "an estimator as a model": with_part("PCADetector", *MODEL[:-1], "class"),
     "no model": with_part(3, *NET, "model_"),
     "a huge network": with_part({"tuple": [10**9]}, *MODEL, "network", "parts", "hidden"),
+    "many layers": with_part({"tuple": [8] * 100_000}, *MODEL, "network", "parts", "hidden"),
+    "no threshold": with_part("x", *NET, "offset_"),
+    "columns in words": with_part("64", *NET, "n_features_in_"),
+    "a cache of pickles": with_part("folder", "parts", "memory"),
     "a huge code": with_part(10**12, *MODEL, "width"),
     "a negative code": with_part(-4, *MODEL, "width"),
     "a negative width": with_part({"tuple": [-8]}, *MODEL, "network", "parts", "hidden"),
