@@ -1,6 +1,6 @@
 """What every detector shares: validation, the threshold and its sign."""
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -40,9 +40,9 @@ class Detector(
 
     contamination: Contamination = "auto"
 
-    @abstractmethod
     def _learn(self, X: np.ndarray) -> Model:
-        """Learn from validated rows."""
+        """Learn from validated rows, in one step; who learns in several overrides `_fit`."""
+        raise NotImplementedError(f"{type(self).__name__} must say how it learns.")
 
     @property
     def _units_matter(self) -> bool:

@@ -81,12 +81,6 @@ class Learning(LatentTools):
         context.call_on_fit_task_end(**now)
         return self.model_
 
-    def _learn(self: Any, X: np.ndarray) -> TrainedModel:
-        plan = self._plan(X)
-        (trained,) = fit_stack([plan.spec], [plan.rows])
-        self._take(plan, trained, X)
-        return self.model_
-
     def _plan(self: Any, X: np.ndarray) -> Plan:
         """What to train, and on what."""
         d = X.shape[1]

@@ -123,10 +123,10 @@ def _n_threads() -> int:
 def _a_core_is_free() -> bool:
     """Whether this thread has a core to itself, as far as the system tells."""
     try:
-        running, _, _ = LOAD.read_text().split()[3].partition("/")
-    except OSError:
+        running = int(LOAD.read_text().split()[3].partition("/")[0])
+    except (OSError, ValueError, IndexError):  # it does not tell
         return True
-    return int(running) <= (os.cpu_count() or 1)
+    return running <= (os.cpu_count() or 1)
 
 
 LOAD = Path("/proc/loadavg")  # Linux counts there who runs now

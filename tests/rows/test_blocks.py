@@ -245,6 +245,8 @@ def test_whether_a_core_is_free_is_read_from_the_system(monkeypatch, tmp_path):
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     monkeypatch.setattr("aedetect.rows.blocks.LOAD", tmp_path / "loadavg")
     assert _a_core_is_free()  # unless it is told otherwise
+    (tmp_path / "loadavg").write_text("0.42 0.91")
+    assert _a_core_is_free()
     for running in range(1, 5):
         (tmp_path / "loadavg").write_text(f"0.42 0.91 0.96 {running}/85 19674\n")
         assert _a_core_is_free() == (running <= 2)
