@@ -2,11 +2,11 @@
 
 import hashlib
 import json
+import math
 import os
 import platform
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from safetensors import SafetensorError
@@ -83,7 +83,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     estimator : estimator
         A detector of this package, `RobustCore`, or a Pipeline of such and of scikit-learn's
         StandardScaler, MinMaxScaler, RobustScaler, QuantileTransformer, PowerTransformer,
-        SimpleImputer, OneHotEncoder, OrdinalEncoder, ColumnTransformer and PCA.
+        SimpleImputer, OneHotEncoder, OrdinalEncoder, ColumnTransformer, PCA and
+        FunctionTransformer without a function.
     path : path
         In an existing folder; the file is whole or not there.
 
@@ -92,6 +93,9 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     TypeError
         If a part is of another class, such as a network or a corruption of your own; the message
         names it.
+    ValueError
+        If a Pipeline has a memory, or the description without arrays is too long to be read
+        again, as with 200,000 categories of text.
     OSError
         If the file cannot be written.
 
@@ -110,6 +114,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     True
     """
     _check(estimator)
+    _refuse_memory(estimator)
     writer = Writer(KINDS)
     tree = writer.tree(estimator, type(estimator).__name__)
     arrays = {name: np.ascontiguousarray(array) for name, array in writer.arrays.items()}
@@ -121,6 +126,11 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         "sha256": _digest(described, arrays),
     }
     data = safetensors.save(arrays, header)
+    if (size := int.from_bytes(data[:8], "little")) > MAX_HEADER:
+        raise ValueError(
+            f"{type(estimator).__name__} takes {size:,} bytes to describe without its arrays; a "
+            f"file may hold {MAX_HEADER:,}. Encoders with fewer categories take less."
+        )
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
 
@@ -157,23 +167,23 @@ def load(path: str | os.PathLike[str]) -> Any:
     ...     aedetect.load(Path(folder, "pca"))
     PCADetector(latent_dim=1)
     """
-    data = Path(path).read_bytes()
     try:
-        return _loaded(data)
+        with open(path, "rb") as file:
+            return _loaded(file)
     except UNREADABLE as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise ValueError(f"{path} cannot be loaded: {reason[:500]}") from error
 
 
-def _loaded(data: bytes) -> Any:
-    header = _header(data)
+def _loaded(file: BinaryIO) -> Any:
+    start, header = _header(file)
     if header.get("format") != str(FORMAT):
         raise ValueError(
             f"its format is {str(header.get('format'))[:20]!r}, this version of aedetect reads "
             f"format {FORMAT}"
         )
     try:
-        arrays = safetensors.load(data)
+        arrays = safetensors.load(start + file.read())
     except (SafetensorError, KeyError, ValueError, MemoryError) as error:
         raise ValueError(f"it is no safetensors file ({error})") from error
     if _digest(header["estimator"], arrays) != header.get("sha256"):
@@ -183,23 +193,30 @@ def _loaded(data: bytes) -> Any:
     if left := arrays.keys() - reader.used:
         raise ValueError(f"array {min(left)[:80]!r} belongs to nothing")
     _check(estimator)
+    _refuse_memory(estimator)
     return estimator
 
 
-def _header(data: bytes) -> dict[str, str]:
-    """The strings that go with the arrays, read with more distrust than the library has."""
-    size = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or size > min(len(data) - 8, MAX_HEADER):
-        raise ValueError("it is no safetensors file (its header is longer than the file)")
+def _header(file: BinaryIO) -> tuple[bytes, dict[str, str]]:
+    """The first bytes, and the strings in them; read with more distrust than the library has."""
+    length = os.fstat(file.fileno()).st_size
+    start = file.read(8)
+    size = int.from_bytes(start, "little")
+    if len(start) < 8 or size > min(length - 8, MAX_HEADER):
+        raise ValueError("it is no safetensors file (its header is longer than can be)")
+    text = file.read(size)
     try:
-        header = _json(data[8 : 8 + size].decode())
-    except UnicodeDecodeError as error:
-        raise ValueError("it is no safetensors file (its header is no text)") from error
+        header = _json(text.decode())
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError("it is no safetensors file (its header is no JSON)") from error
     found = header.get("__metadata__") if isinstance(header, dict) else None
     strings = isinstance(found, dict) and all(isinstance(v, str) for v in found.values())
     if found is None or not strings or "estimator" not in found:
         raise ValueError("aedetect.save did not write it")
-    return found
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    if length != 8 + size + max(ends, default=0):
+        raise ValueError(f"it is of {length:,} bytes, which is not what its header says")
+    return start + text, found
 
 
 def _json(text: str) -> Any:
@@ -230,11 +247,16 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
 
 
+def _refuse_memory(thing: Any) -> None:
+    """Raise where a Pipeline, wherever it is, keeps what it fitted in a folder of pickles."""
+    for part in (thing, *thing.get_params().values()):
+        if isinstance(part, Pipeline) and part.memory is not None:
+            raise ValueError("its Pipeline has a memory, which is a folder of pickles")
+
+
 def _check(thing: Any) -> None:
     """Raise where an estimator's parameters, or what was fitted, cannot be."""
     if isinstance(thing, Pipeline):
-        if thing.memory is not None:
-            raise ValueError("its Pipeline has a memory, which is a folder of pickles")
         for _, step in thing.steps:
             if step not in ("passthrough", None):
                 _check(step)
@@ -244,7 +266,7 @@ def _check(thing: Any) -> None:
         check(thing)
         if hasattr(thing, "model_"):
             known = thing.model_, thing.offset_, thing.n_features_in_
-            if not all(map(isinstance, known, (Model, float, int))):
+            if not all(map(isinstance, known, (Model, float, int))) or math.isnan(thing.offset_):
                 raise ValueError(f"{type(thing).__name__} was not fitted as it says: {known}")
             thing.model_.check(thing.n_features_in_)
         for member in getattr(thing, "estimators_", []):

@@ -65,13 +65,22 @@ class Model(Record, ABC):
 
 
 def refuse_shapes(**shapes: tuple[np.ndarray, tuple[int | None, ...]]) -> None:
-    """Raise for the first array that is not of numbers and of its shape; None fits any length."""
+    """Raise for the first array that has NaN or not its shape; None fits any length."""
     for name, (array, shape) in shapes.items():
         fits = len(array.shape) == len(shape) and all(
             n in (m, None) for n, m in zip(shape, array.shape, strict=True)
         )
         if not fits or array.dtype.kind not in "fiub":
             raise ValueError(f"{name} is {array.dtype} of shape {array.shape}; expected {shape}")
+        if np.isnan(array).any():
+            raise ValueError(f"{name} has NaN where numbers must be")
+
+
+def refuse_unless_positive(**numbers: float) -> None:
+    """Raise for the first number that is not positive and finite."""
+    for name, number in numbers.items():
+        if not 0 < number < np.inf:
+            raise ValueError(f"{name}={number}; expected a positive number")
 
 
 def learned(path: str, doc: str) -> Any:

@@ -10,7 +10,7 @@ from scipy.special import softmax
 from ..rows.limits import LARGEST
 from ..rows.linear import filled
 from ..rows.neighbours import Neighbours
-from .base import Model, refuse_shapes
+from .base import Model, refuse_shapes, refuse_unless_positive
 
 SOME = 2000  # items whose distances say what is typical
 
@@ -49,8 +49,9 @@ class KernelModel(Model):
         refuse_shapes(
             items=(self.items, (None, n_features)), column_means=(self.column_means, (n_features,))
         )
-        if not (self.n_neighbors >= 1 and self.bandwidth > 0 and len(self.items)):
-            raise ValueError(f"{self.n_neighbors} neighbours within {self.bandwidth}: no kernel")
+        refuse_unless_positive(n_neighbors=self.n_neighbors, bandwidth=self.bandwidth)
+        if not len(self.items):
+            raise ValueError("a kernel without items")
 
     def codes(self, X: np.ndarray) -> np.ndarray:
         distances, near = self._search(filled(X, self.column_means).astype(np.float64))

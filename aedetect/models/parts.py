@@ -16,7 +16,7 @@ from ..rows.limits import LARGEST
 from ..rows.linear import deviations, principal_axes
 from ..rows.neighbours import Neighbours
 from ..training.stack import Spec, bytes_of, fit_stack
-from .base import refuse_shapes
+from .base import refuse_shapes, refuse_unless_positive
 from .frame import Frame
 from .kernel import KernelModel, bandwidth_of
 from .trained import TrainedModel
@@ -131,6 +131,10 @@ class Memory(Part):
         """Let the bandwidth be a share of what distance is typical."""
         return cls(rows, scale, bandwidth_of(scale(rows.normal), share))
 
+    def check(self, n_features: int) -> None:
+        super().check(n_features)
+        refuse_unless_positive(bandwidth=self.bandwidth)
+
     @cached_property
     def kernel(self) -> KernelModel:
         items = self.scale(self.rows.normal)
@@ -220,6 +224,7 @@ class Local(Part):
             back=(self.back, (k, n_features)),
             own=(self.own, (len(self.rows.core),)),
         )
+        refuse_unless_positive(floor=self.floor)
 
     @cached_property
     def turned(self) -> np.ndarray:

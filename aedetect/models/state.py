@@ -1,5 +1,6 @@
 """Things as arrays and plain values, and back: what a file can hold without code."""
 
+import inspect
 import math
 import typing
 from collections.abc import Mapping
@@ -11,7 +12,9 @@ import numpy as np
 from ..params import Params, Record, allows
 
 PLAIN = (type(None), bool, int, str)
-TYPES = {t.__name__: t for t in (np.float64, np.float32, np.int64, float, int, str, object)}
+NUMBERS = [np.dtype(code).type for code in "bhilqBHILQefd"]
+TYPES: dict[str, type] = {t.__name__: t for t in (*NUMBERS, float, int, str, object)}
+TEXT_BYTES = 2**26  # of an array of texts: each takes the room of the longest
 PASSING = {"_skl_callbacks", "_parent_callback_ctx"}  # attributes of a run, not of a fit
 
 
@@ -55,14 +58,21 @@ class Writer:
             return {"dict": pairs}
         if isinstance(thing, np.dtype) and thing.name in TYPES:
             return {"dtype": thing.name}
-        if isinstance(thing, type) and thing.__name__ in TYPES:
+        if isinstance(thing, type) and TYPES.get(thing.__name__) is thing:
             return {"type": thing.__name__}
         return self._object(thing, path)
 
     def _array(self, array: np.ndarray, path: str) -> Any:
         if array.dtype.kind in "OU":
             values = array.tolist()
+            if array.dtype.kind == "U" and array.nbytes > TEXT_BYTES:
+                raise ValueError(f"{path} takes {array.nbytes:,} bytes; texts may {TEXT_BYTES:,}")
             return {"objects": self.tree(values, path), "unicode": array.dtype.kind == "U"}
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8 or not array.ndim:
+            raise TypeError(
+                f"{path} is an array of {array.dtype} with {array.ndim} axes, which a file without "
+                "code cannot hold; see aedetect.save for what it can."
+            )
         by_columns = array.flags.f_contiguous and not array.flags.c_contiguous
         if id(array) not in self.known:
             self.known[id(array)] = name = str(len(self.arrays))
@@ -110,12 +120,21 @@ class Reader:
         if isinstance(tree, dict) and set(tree) == {"class", "parts"}:
             return self._object(tree["class"], tree["parts"])
         if isinstance(tree, dict) and set(tree) == {"objects", "unicode"}:
-            return np.array(self.thing(tree["objects"]), dtype=str if tree["unicode"] else object)
+            return self._texts(tree) if tree["unicode"] else self._objects(tree)
         if isinstance(tree, dict) and len(tree) == 1:
             ((kind, value),) = tree.items()
             if reader := getattr(self, f"_{kind}", None) if kind in READERS else None:
                 return reader(value)
         raise ValueError(f"{str(tree)[:80]!r} stands for nothing")
+
+    def _objects(self, tree: dict[str, Any]) -> np.ndarray:
+        return np.array(self.thing(tree["objects"]), dtype=object)
+
+    def _texts(self, tree: dict[str, Any]) -> np.ndarray:
+        texts = self._objects(tree)
+        if 4 * texts.size * max(map(len, texts.flat), default=0) > TEXT_BYTES:
+            raise ValueError(f"an array of texts takes more than {TEXT_BYTES:,} bytes")
+        return texts.astype(str)
 
     def _float(self, value: Any) -> float:
         if value not in ("nan", "inf", "-inf"):
@@ -155,6 +174,7 @@ class Reader:
         if issubclass(kind, Record) or (is_dataclass(kind) and not issubclass(kind, Params)):
             _check_fields(kind, values)
             return kind(**values)
+        _refuse_methods(kind, values)
         thing = object.__new__(kind)
         vars(thing).update(values)
         return thing
@@ -167,6 +187,14 @@ def _a(kind: type, value: Any) -> Any:
     if not isinstance(value, kind):
         raise ValueError(f"{str(value)[:80]!r} is no {kind.__name__}")
     return value
+
+
+def _refuse_methods(kind: type, values: dict[str, Any]) -> None:
+    """Raise where an attribute would stand in for what the class itself does."""
+    for name in values:
+        known = inspect.getattr_static(kind, name, None)
+        if name.startswith("__") or inspect.isroutine(known) or hasattr(known, "__get__"):
+            raise ValueError(f"{name[:80]!r} of {kind.__name__} is not for a file to say")
 
 
 def _check_fields(kind: Any, values: dict[str, Any]) -> None:

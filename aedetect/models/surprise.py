@@ -8,7 +8,7 @@ import numpy as np
 from ..params import Record
 from ..rows.blocks import in_chunks
 from ..rows.linear import filled
-from .base import Model, refuse_shapes
+from .base import Model, refuse_shapes, refuse_unless_positive
 from .parts import BLOCK, Local, Memory, Part, Rows, Scale, Swaps, Tails
 
 CAUTION = 0.64  # what a second view, of trimmed rows, counts for
@@ -56,7 +56,11 @@ class View(Record):
             raise ValueError(f"parts {list(self.parts)} count as {self.weights}")
         for name, part in self.parts.items():
             part.check(n_features)
-            refuse_shapes(sorted=(self.surprise[name].sorted, (None,)))
+            surprise = self.surprise[name]
+            refuse_shapes(sorted=(surprise.sorted, (None,)))
+            refuse_unless_positive(unit=surprise.unit, rows=len(surprise.sorted))
+            if not np.isfinite(self.weights[name]):
+                raise ValueError(f"{name} counts for {self.weights[name]}")
 
     def total(self, X: np.ndarray) -> np.ndarray:
         """Weighted sum of the surprises."""

@@ -14,7 +14,7 @@ from ..networks.layers import Coder, Layered
 from ..objectives.base import Objective, build
 from ..objectives.errors import ERRORS
 from ..training.by_hand import Forward, serves
-from .base import Model, refuse_shapes
+from .base import Model, refuse_shapes, refuse_unless_positive
 from .frame import FAR, Frame
 
 
@@ -55,6 +55,7 @@ class TrainedModel(Model):
         """Compare the weights' shapes with those of no networks at all, which take no memory."""
         vectors = {"mean": self.frame.mean, "column_means": self.column_means}
         refuse_shapes(**{name: (vector, (n_features,)) for name, vector in vectors.items()})
+        refuse_unless_positive(scale=self.frame.scale)
         if self.objective.criterion not in ERRORS:
             raise ValueError(f"no error is named {self.objective.criterion!r}")
         widths = [v for v in vars(self.network).values() if isinstance(v, tuple | list)]
@@ -67,6 +68,8 @@ class TrainedModel(Model):
         refuse_shapes(**{n: (self.weights[n], shape) for n, shape in expected.items()})
         if any(weight.dtype != np.float32 for weight in self.weights.values()):
             raise ValueError("weights are of float32")
+        if not all(np.isfinite(weight).all() for weight in self.weights.values()):
+            raise ValueError("weights are not finite")
 
     def new_net(self) -> Coder:
         net = build(self.network, self.objective, len(self.column_means), self.width, [seeded(0)])

@@ -19,6 +19,7 @@ from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
+    FunctionTransformer,
     MinMaxScaler,
     OneHotEncoder,
     OrdinalEncoder,
@@ -129,6 +130,11 @@ TABLE = pd.DataFrame(X[:, :6], columns=list("abcdef")).assign(kind=["x", "y", "z
             remainder="drop",
         ),
         make_column_transformer((OrdinalEncoder(), ["kind"]), ("passthrough", list("ab"))),
+        make_column_transformer(
+            (OneHotEncoder(sparse_output=False, dtype=np.int8), ["kind"]),
+            (StandardScaler(), list("abc")),
+        ),
+        FunctionTransformer(),
         "passthrough",
     ],
     ids=repr,
@@ -158,6 +164,8 @@ class Own(Network):
         (PCADetector, "ABCMeta is no estimator"),
         (Pipeline([("detector", PCADetector())], memory="folder"), "has a memory"),
         (make_pipeline(DecisionTreeClassifier()), "DecisionTreeClassifier"),
+        (make_pipeline(FunctionTransformer(np.log1p)), r"func is a numpy\.ufunc"),
+        (OneHotEncoder().fit(np.array([["2020-01-01"]], "M8[D]")), "is an array of datetime64"),
         (
             Autoencoder(epochs=1, random_state=np.random.RandomState(0)),
             "random_state is a .*Random",
@@ -205,6 +213,7 @@ def part_of(tree, *path):
 
 
 STEPS = ("parts", "steps")  # of the pipeline
+SCALER = (*STEPS, 0, "tuple", 1, "parts")
 NET = (*STEPS, 1, "tuple", 1, "parts")
 MODEL = (*NET, "model_", "parts")
 
@@ -214,6 +223,15 @@ def with_part(value, *path):
         part_of(tree, *path[:-1])[path[-1]] = value
 
     return change
+
+
+def with_value(value):
+    def changed(weights):
+        weights = weights.copy()
+        weights[0, 0] = value
+        return weights
+
+    return with_array(changed)
 
 
 def with_array(change):
@@ -269,16 +287,63 @@ FORGED = {
     "a missing array": without_last,
     "an array too many": with_one_more,
     "other columns": with_part(65, *NET, "n_features_in_"),
+    "weights that are no numbers": with_value(np.nan),
+    "infinite weights": with_value(np.inf),
+    "a scale of nothing": with_part(0.0, *MODEL, "frame", "parts", "scale"),
+    "a threshold that is no number": with_part({"float": "nan"}, *NET, "offset_"),
+    "a method": with_part(3, *NET, "score_samples"),
+    "a method of scikit-learn": with_part(3, *SCALER, "transform"),
+    "a property": with_part(3, *NET, "weights_"),
+    "a class for an object": with_part("Pipeline", *NET, "__class__"),
+    "a step without a parameter": lambda tree, _: part_of(tree, *SCALER).pop("with_std"),
+    "texts that take room": with_part(
+        {"objects": ["x" * 4000] + [""] * 50_000, "unicode": True}, *NET, "feature_names_in_"
+    ),
 }
+
+
+def named(tree):
+    """Arrays that a tree names."""
+    if isinstance(tree, list):
+        return set().union(*map(named, tree))
+    if not isinstance(tree, dict):
+        return set()
+    own = {str(tree[key]) for key in ("array", "columns") if key in tree}
+    return own.union(*map(named, tree.values()))
 
 
 @pytest.mark.parametrize("kind", FORGED)
 def test_forged_contents_are_refused(kind, saved, tmp_path):
     tree, arrays, _ = taken_apart(saved)
     FORGED[kind](tree, arrays)
+    if kind != "an array too many":  # let nothing else be wrong
+        arrays = {name: array for name, array in arrays.items() if name in named(tree)}
     (tmp_path / "forged").write_bytes(forged(tree, arrays))
     with pytest.raises(ValueError, match="cannot be loaded: "):
         load(tmp_path / "forged")
+
+
+def test_a_memory_of_pickles_is_refused_wherever_it_is(tmp_path):
+    path, inner = tmp_path / "model", make_pipeline(StandardScaler())
+    save(make_pipeline(make_column_transformer((inner, [0, 1, 2])), PCADetector()).fit(X), path)
+    tree, arrays, _ = taken_apart(path.read_bytes())
+    within = part_of(tree, *SCALER, "transformers", 0, "tuple", 1, "parts")
+    assert within["memory"] is None
+    within["memory"] = "folder"
+    path.write_bytes(forged(tree, arrays))
+    with pytest.raises(ValueError, match="cannot be loaded: its Pipeline has a memory"):
+        load(path)
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path):
+    names = pd.DataFrame({"name": [f"customer-number-{i:08d}" for i in range(200_000)]})
+    encoder = OrdinalEncoder().fit(names)
+    with pytest.raises(ValueError, match="OrdinalEncoder takes .* bytes to describe"):
+        save(encoder, tmp_path / "model")
+    wide = OrdinalEncoder().fit(np.array([["x" * 4000]] + [[str(i)] for i in range(5000)]))
+    with pytest.raises(ValueError, match=r"categories_\[0\] takes .* bytes"):
+        save(wide, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
 
 
 def header_of(text, data=b""):
@@ -377,6 +442,9 @@ def test_hostile_files_take_little_memory(saved, tmp_path):
     many = forged(json.dumps([[]] * 900_000), {})
     paths.append(tmp_path / "many")
     paths[-1].write_bytes(many)
+    paths.append(tmp_path / "zeros")
+    paths[-1].touch()
+    os.truncate(paths[-1], 2**30)
     child = [sys.executable, "-c", HOSTILE, *map(str, paths)]
     result = subprocess.run(child, capture_output=True, text=True, check=True)
     assert float(result.stdout) < 200  # MiB
