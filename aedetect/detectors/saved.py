@@ -171,8 +171,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         with open(path, "rb") as file:
             return _loaded(file)
     except UNREADABLE as error:
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise ValueError(f"{path} cannot be loaded: {reason[:500]}") from error
+        raise ValueError(f"{path} cannot be loaded: {_reason(error)}") from error
 
 
 def _loaded(file: BinaryIO) -> Any:
@@ -195,6 +194,15 @@ def _loaded(file: BinaryIO) -> Any:
     _check(estimator)
     _refuse_memory(estimator)
     return estimator
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    try:
+        return str(error)[:500]
+    except UNREADABLE:  # what it names cannot be printed
+        return f"its parts do not fit ({type(error).__name__})"
 
 
 def _header(file: BinaryIO) -> tuple[bytes, dict[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..params import Params, Record, allows
+from ..params import Params, Record, allows, check
 
 PLAIN = (type(None), bool, int, str)
 NUMBERS = [np.dtype(code).type for code in "bhilqBHILQefd"]
@@ -177,7 +177,7 @@ class Reader:
         _refuse_methods(kind, values)
         thing = object.__new__(kind)
         vars(thing).update(values)
-        return thing
+        return check(thing) if isinstance(thing, Params) else thing
 
 
 READERS = {"float", "array", "columns", "tuple", "slice", "dict", "dtype", "type"}

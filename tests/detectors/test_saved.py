@@ -291,6 +291,10 @@ FORGED = {
     "infinite weights": with_value(np.inf),
     "a scale of nothing": with_part(0.0, *MODEL, "frame", "parts", "scale"),
     "a threshold that is no number": with_part({"float": "nan"}, *NET, "offset_"),
+    "an activation of the output": with_part(0.1, *MODEL, "network", "parts", "output_activation"),
+    "an activation that cannot be printed": with_part(
+        {"class": "StandardScaler", "parts": {}}, *MODEL, "network", "parts", "activation"
+    ),
     "a method": with_part(3, *NET, "score_samples"),
     "a method of scikit-learn": with_part(3, *SCALER, "transform"),
     "a property": with_part(3, *NET, "weights_"),
