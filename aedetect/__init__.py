@@ -1,4 +1,4 @@
-"""Anomaly detection with autoencoders, in the manner of scikit-learn."""
+"""Anomaly detection with autoencoders and a scikit-learn interface."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

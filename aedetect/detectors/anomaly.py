@@ -1,4 +1,4 @@
-"""The detector to begin with: no settings, whether the training rows are clean or a mixed bag."""
+"""A detector without settings, whether or not there are anomalies among the training rows."""
 
 from typing import Annotated, Any, Literal
 
@@ -19,46 +19,47 @@ ASSUMED_TRIM = 0.4  # what trim="auto" leaves out in the second of its two views
 
 
 class AnomalyDetector(Detector):
-    """Score rows by how surprising they are in four views, added up.
+    """Score rows by the sum of their surprise in four views.
 
-    1. Memory: the distance from a kernel-weighted mean of the training rows around
+    1. Memory: the distance from a kernel-weighted mean of nearby training rows
        (`KernelAutoencoder`), in columns squashed by asinh, and in columns scaled by their range.
     2. Tails: how far out the values lie in their columns (Li et al., 2022).
-    3. Locality: how much farther the nearest rows are than those have theirs (Breunig et al.,
-       2000).
-    4. Swaps: networks of an autoencoder's shape, trained as a stack to tell values that were
+    3. Locality: how much farther away the nearest rows are than their own nearest rows (Breunig et
+       al., 2000).
+    4. Swaps: networks of an autoencoder's shape, trained as a stack to detect values that were
        swapped in from other rows.
 
-    Where rows are trimmed, locality and the memory of ranges say little and are left out.
+    If rows are trimmed, locality and the memory of ranges tell little and are left out.
 
-    Each view's values become surprise, ``-log(share of normal rows with a larger value)``, so that
-    they can be added. Columns need no scaling: scores do not change with a column's unit or origin.
+    The values of each view are converted to surprise, ``-log(share of normal rows with a larger
+    value)``, so that they can be added. Columns need no scaling: scores do not depend on a column's
+    unit or origin.
 
     Parameters
     ----------
     trim : float or "auto", default="auto"
-        Share of training rows to be left out of what counts as normal: 0 where they are believed
-        normal, about 0.4 where they are a mixed bag. "auto" does not guess which: it fits both and
-        takes, softly, the larger one of half the surprise s0 without trimming and a third of the
-        other, s4: the score is ``-log(exp(0.5 s0) + exp(0.32 s4))``.
+        Share of training rows not to count as normal: 0 if all are believed to be normal, about 0.4
+        if there are anomalies among them. "auto" does not guess which: it fits both and takes a
+        soft maximum of half the surprise s0 without trimming and a third of the surprise s4 with
+        trimming: the score is ``-log(exp(0.5 s0) + exp(0.32 s4))``.
     n_estimators : int, default=4
-        Networks in the stack.
+        Number of networks in the stack.
     max_items : int, default=20000
-        Rows remembered at most; of tables with more than twice as many rows, that many are drawn at
-        random to learn from, and for the threshold.
+        Maximum number of rows remembered. From a table with more than twice as many rows, twice as
+        many are drawn at random for learning and for the threshold.
     contamination : float or "auto", default="auto"
-        Share of training rows, from 0 to 0.5, that the threshold puts outside; "auto" takes rows
-        beyond Tukey's fence of the surprise, and at least the worst one. With a `trim`, the fence
-        lies beyond most of the trimmed rows: say a share.
+        Share of training rows to flag as outliers, from 0 to 0.5; "auto" flags rows beyond Tukey's
+        fence of the surprise, and at least the worst one. If `trim` is a number above 0, the fence
+        lies beyond most of the trimmed rows: give a share instead.
     random_state : int, RandomState or None, default=None
-        Of the networks and of the draws.
+        Seed for the networks and the draws.
 
     Attributes
     ----------
     core_ : ndarray of int
         Indices of the training rows that count as normal.
     column_means_ : ndarray of shape (n_features,)
-        They stand in for missing values.
+        Replacements for missing values.
     offset_ : float
         Threshold on the score.
     n_features_in_ : int
@@ -68,8 +69,8 @@ class AnomalyDetector(Detector):
     Warns
     -----
     UserWarning
-        If a named column of a table is constant. Another value in it counts as a rare one, however
-        far it is.
+        If a named column of a table is constant. Any other value in it counts as rare, however far
+        away it is.
 
     See Also
     --------
@@ -143,7 +144,7 @@ class AnomalyDetector(Detector):
     column_means_ = learned("column_means", "What stands in for missing values.")
 
     def score_features(self, X: Any) -> np.ndarray:
-        """What each value contributes to the surprise.
+        """Contribution of each value to the surprise.
 
         Parameters
         ----------
@@ -153,7 +154,7 @@ class AnomalyDetector(Detector):
         Returns
         -------
         ndarray of shape (n_samples, n_features), float64
-            Not negative; NaN where `X` is. A row's sum is minus its score.
+            Nonnegative; NaN where `X` is NaN. The sum over a row is minus its score.
         """
         return super().score_features(X)
 

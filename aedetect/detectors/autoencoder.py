@@ -1,4 +1,4 @@
-"""Autoencoder: rebuild a row from a narrow code, and distrust rows that come back wrong."""
+"""Autoencoder: rebuild a row from a narrow code; rows that are rebuilt badly are anomalous."""
 
 from typing import Annotated, Literal
 
@@ -12,15 +12,15 @@ from .learning import Learning
 class Autoencoder(Learning):
     """Score rows by how badly an undercomplete autoencoder rebuilds them.
 
-    An encoder squeezes a row x into a code z of a few numbers, a decoder rebuilds it, and both
-    learn to make the mean of ``error(x_hat, x)`` over the training rows small (Rumelhart, Hinton
-    & Williams, 1986; Hinton & Salakhutdinov, 2006). What is common among the training rows is
-    rebuilt well; what is unusual is not.
+    An encoder compresses a row x into a code z of a few numbers, and a decoder rebuilds the row.
+    Both are trained to minimise the mean of ``error(x_hat, x)`` over the training rows (Rumelhart,
+    Hinton & Williams, 1986; Hinton & Salakhutdinov, 2006). What is common among the training rows
+    is rebuilt well; what is unusual is not.
 
-    Rows enter the network centred on the column means and divided by one overall standard
-    deviation, and leave it mapped back. Columns with larger spread count for more, as in PCA: put
-    a ``StandardScaler`` in front where that is not wanted. A network whose output is bounded
-    ("sigmoid", "tanh") gets the data as they are.
+    Rows are centred on the column means and divided by one overall standard deviation before they
+    enter the network, and its output is mapped back. As in PCA, columns with a larger spread have
+    more weight; put a ``StandardScaler`` in front if this is not wanted. A network with bounded
+    output ("sigmoid", "tanh") receives the data unscaled.
 
     Parameters
     ----------
@@ -31,20 +31,21 @@ class Autoencoder(Learning):
     loss : {"squared_error", "absolute_error", "binary_cross_entropy", "huber"}, \
             default="squared_error"
         Error of a rebuilt value, averaged over columns. The cross-entropy needs data in [0, 1] and
-        ``output_activation="sigmoid"``; Huber's bend is at the overall standard deviation.
+        ``output_activation="sigmoid"``; the Huber loss becomes linear at the overall standard
+        deviation.
     optimizer : {"adam", "adamw", "sgd", "rmsprop"}, default="adam"
-        "sgd" has a Nesterov momentum of 0.9.
+        "sgd" uses a Nesterov momentum of 0.9.
     learning_rate : float, default=0.001
-        Size of a step.
+        Step size of the optimizer.
     epochs : int, default=100
-        Passes over the training rows, at most.
+        Maximum number of passes over the training rows.
     batch_size : int or "auto", default="auto"
-        Rows a step; "auto" makes about 16 steps an epoch, with 8 to 256 rows each.
+        Rows per step; "auto" gives about 16 steps per epoch, with 8 to 256 rows each.
     weight_decay : float, default=0
         L2 penalty ("adamw": decoupled decay).
     early_stopping : bool, default=False
-        Hold out rows, keep the weights of the epoch that rebuilt them best, and stop when none has
-        been better for a while.
+        Hold out rows, stop when the error on them no longer improves, and keep the weights of the
+        best epoch.
     validation_fraction : float, default=0.1
         Share of the training rows held out by `early_stopping`.
     n_iter_no_change : int, default=10
@@ -52,15 +53,16 @@ class Autoencoder(Learning):
     tol : float, default=0.0001
         Smallest improvement that counts, as a share of the loss of the column means.
     contamination : float or "auto", default="auto"
-        Share of training rows, from 0 to 0.5, that the threshold puts outside; "auto" takes
-        rows beyond Tukey's fence of the logarithmic error, and at least the worst one.
+        Share of training rows to flag as outliers, from 0 to 0.5; "auto" flags rows beyond
+        Tukey's fence of the logarithmic error, and at least the worst one.
     device : str, default="auto"
-        Where to train: "cpu", "cuda", ...; "auto" prefers CUDA. Fitted networks rest on the CPU.
+        Where to train: "cpu", "cuda", ...; "auto" prefers CUDA. Fitted networks are kept on the
+        CPU.
     random_state : int, RandomState or None, default=None
-        Seed of weights, shuffles and the held-out rows. None differs from call to call. The global
-        random state is never touched.
+        Seed for the initial weights, shuffling and the choice of held-out rows. With None, results
+        differ from call to call. The global random state is never touched.
     warm_start : bool, default=False
-        Go on from the weights of the previous fit.
+        Continue from the weights of the previous fit.
 
     Attributes
     ----------
@@ -73,29 +75,29 @@ class Autoencoder(Learning):
     n_iter_ : int
         Epochs run, over all fits with `warm_start`.
     n_parameters_ : int
-        Numbers learned.
+        Number of trained values.
     compression_ratio_ : float
         Width of the code as a share of the width of a row.
     fit_report_ : dict
-        The did-it-learn check, on at most 1,000 rows: "rows" ("training" or "held-out"), "error"
-        of this model, "mean_row_error" of answering with the training rows' column means,
-        "pca_error" of the training rows' principal components of equal width.
-        "constant_columns": indices of columns that are the same in all of those rows, of which
-        nothing can be learned.
+        Check of what was learned, on at most 1,000 rows. "rows" says which ("training" or
+        "held-out"). "error" is the error of this model, "mean_row_error" that of predicting the
+        training rows' column means, and "pca_error" that of as many principal components of the
+        training rows as the code has units. "constant_columns" holds the indices of columns that
+        are constant in the training rows looked at, and from which nothing can be learned.
     latent_dim_ : int
         Width of the code.
     code_mean_ : ndarray of shape (latent_dim_,)
     code_covariance_ : ndarray of shape (latent_dim_, latent_dim_)
-        Of the codes of at most 1,000 training rows; `sample` draws from them.
+        Mean and covariance of the codes of at most 1,000 training rows; `sample` uses them.
     mean_ : ndarray of shape (n_features,)
     scale_ : float
-        What rows are centred on and divided by; 0 and 1 where the network's output is bounded, and
-        no centring where it has no bias.
+        Rows are centred on `mean_` and divided by `scale_`. These are 0 and 1 if the network's
+        output is bounded, and `mean_` is 0 if the network has no bias.
     column_means_ : ndarray of shape (n_features,)
-        They stand in for missing values.
+        Replacements for missing values.
     network_ : Network
     loss_ : str
-        The network and the loss as trained; later changes of the parameters do not touch them.
+        The network and the loss used in training; later parameter changes do not affect them.
     offset_ : float
         Threshold on the score.
     n_features_in_ : int
@@ -105,11 +107,11 @@ class Autoencoder(Learning):
     Warns
     -----
     ConvergenceWarning
-        If the fitted model rebuilds rows no better than the column means, or all rows get the same
-        code.
+        If the fitted model rebuilds rows no better than the column means, or if all rows have the
+        same code.
     UserWarning
-        If ``latent_dim >= n_features``: the identity can be learned, and detects nothing. If a
-        named column of a table is constant.
+        If ``latent_dim >= n_features``, as the identity can then be learned, which detects
+        nothing; or if a named column of a table is constant.
 
     See Also
     --------

@@ -29,19 +29,19 @@ class Detector(
     RowInput,
     ABC,
 ):
-    """Base of detectors that squeeze a row into a code and rebuild it.
+    """Base class of detectors that compress a row into a code and rebuild it.
 
-    A subclass says how it learns (`_learn`), and from what parameters. All that is learned is in
-    `model_`, which encodes, rebuilds and tells errors on plain arrays.
+    A subclass defines its parameters and how it learns (`_learn`). Everything learned is in
+    `model_`, which encodes, rebuilds and computes errors on plain arrays.
 
-    Scores follow scikit-learn: high means normal, ``decision_function`` is the score above the
+    Scores follow scikit-learn: high means normal, ``decision_function`` is the score minus the
     threshold, and ``predict`` returns +1 for inliers and -1 for outliers.
     """
 
     contamination: Contamination = "auto"
 
     def _learn(self, X: np.ndarray) -> Model:
-        """Learn from validated rows, in one step; who learns in several overrides `_fit`."""
+        """Learn from validated rows in one step; override `_fit` to learn in several."""
         raise NotImplementedError(f"{type(self).__name__} must say how it learns.")
 
     @property
@@ -50,16 +50,16 @@ class Detector(
         return True
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn what normal rows look like, and the threshold.
+        """Learn what normal rows look like, and set the threshold.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Training rows, at least two. NaN stands for a missing value: the column mean goes into
-            the network instead, and errors are taken over observed values only. Each row and each
-            column needs an observed value. Sparse matrices are made dense.
+            Training rows, at least two. NaN marks a missing value: the network receives the column
+            mean instead, and errors are averaged over observed values only. Each row and each
+            column must have an observed value. Sparse matrices are converted to dense.
         y : ignored
-            Nothing is learned from it; callbacks that score get it.
+            Not used for learning, but passed to callbacks that compute scores.
 
         Returns
         -------
@@ -68,14 +68,14 @@ class Detector(
         Raises
         ------
         ValueError, TypeError
-            If a parameter or the data are unusable; the message names which. The estimator is
+            If a parameter or the data cannot be used; the message says which. The estimator is
             then left as it was before the call.
 
         Warns
         -----
         UserWarning
             If all columns are constant; if there are 5 rows or fewer; if the ranges of columns
-            differ by more than a factor of 1,000, where that decides what counts.
+            differ by more than a factor of 1,000 and the score depends on their scale.
         """
         before = self.__dict__.copy()
         try:
@@ -154,7 +154,7 @@ class Detector(
         return self.model_.latent_dim
 
     def transform(self, X: Any) -> np.ndarray:
-        """Codes of rows.
+        """Encode rows.
 
         Parameters
         ----------
@@ -164,13 +164,14 @@ class Detector(
         Returns
         -------
         ndarray of shape (n_samples, latent_dim_), or what `set_output` asks for
-            In the dtype of `X`. A row without a value has the code of the column means.
+            Codes, in the dtype of `X`. A row without observed values has the code of the column
+            means.
         """
         X = self._validate(X)
         return in_dtype(_in_chunks(self.model_, self.model_.codes, X), X.dtype)
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
-        """Rows rebuilt from codes.
+        """Rebuild rows from codes.
 
         Parameters
         ----------
@@ -194,7 +195,7 @@ class Detector(
         return in_dtype(_in_chunks(self.model_, self.model_.rows, bounded(Z)), Z.dtype)
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """Rows as the detector rebuilds them: encoded and decoded.
+        """Encode and decode rows.
 
         Parameters
         ----------
@@ -204,14 +205,14 @@ class Detector(
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            In the dtype of `X`. A row without a value is rebuilt as the column means are.
+            In the dtype of `X`. A row without observed values is rebuilt like the column means.
         """
         rows = self._validate(X)
         rebuilt = in_dtype(_in_chunks(self.model_, self.model_.rebuilt, rows), rows.dtype)
         return self._in_layout_of(X, rebuilt)
 
     def score_features(self, X: Any) -> np.ndarray:
-        """Error of each value: which columns make a row anomalous.
+        """Error of each value, which shows the columns that make a row anomalous.
 
         Parameters
         ----------
@@ -221,8 +222,8 @@ class Detector(
         Returns
         -------
         ndarray of shape (n_samples, n_features), float64
-            Not negative; NaN where `X` is, a row without a value too. The mean of a row's observed
-            values is minus its score, unless the detector scores by a likelihood.
+            Nonnegative; NaN wherever `X` is NaN. The mean over a row's observed values is minus
+            its score, unless the detector scores by a likelihood.
         """
         rows = self._scorable(X)
         errors = _in_chunks(self.model_, self.model_.errors, rows)
@@ -239,13 +240,13 @@ class Detector(
         Returns
         -------
         ndarray of shape (n_samples,), float64
-            Finite. A row without a value (all NaN) has the lowest score there is, -1e300.
+            Finite. A row without observed values (all NaN) gets the lowest score, -1e300.
         """
         rows = self._scorable(X)
         return _scores(self.model_, rows)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Score above the threshold: ``score_samples(X) - offset_``. Negative means outlier.
+        """Score minus the threshold: ``score_samples(X) - offset_``. Negative means outlier.
 
         Parameters
         ----------
@@ -259,7 +260,7 @@ class Detector(
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> np.ndarray:
-        """+1 for inliers, -1 for outliers.
+        """Label rows: +1 for inliers, -1 for outliers.
 
         Parameters
         ----------
@@ -273,10 +274,10 @@ class Detector(
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Mean of `score_samples`, so that grid search prefers the lower error.
+        """Mean of `score_samples`, so that grid search prefers lower errors.
 
-        It prefers the identity, too: maximised over ``latent_dim`` it picks the widest code,
-        which detects nothing. With labelled rows, search with an ROC AUC scorer instead.
+        It also prefers the identity: maximised over ``latent_dim``, it selects the widest code,
+        which detects nothing. If rows have labels, search with an ROC AUC scorer instead.
 
         Parameters
         ----------

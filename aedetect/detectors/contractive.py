@@ -65,10 +65,10 @@ class ContractiveAutoencoder(Autoencoder):
     Parameters
     ----------
     contraction : float, default=0.01
-        Weight of the penalty; 0 is the plain `Autoencoder`.
+        Weight of the penalty; 0 gives a plain `Autoencoder`.
     jacobian : {"exact", "hutchinson"}, default="exact"
-        How the norm is found. Exact costs one backward pass a unit of the code. Hutchinson's
-        estimate costs one in all: with random u of covariance I, E ||u' dz/dx||^2 is the norm.
+        How to compute the norm. "exact" needs one backward pass per unit of the code. Hutchinson's
+        estimate needs one in all: for random u of covariance I, the norm is E ||u' dz/dx||^2.
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""Robust core: the training rows that belong together, without a share of the others."""
+"""Robust core: the training rows that lie close together, without a share of the others."""
 
 from typing import Annotated, Any, Self
 
@@ -11,20 +11,20 @@ from ..rows.linear import ROUNDING, column_means, deviations, filled
 
 
 class RobustCore(Params):
-    """Select the rows that lie together, and leave out the share that lies farthest away.
+    """Select the rows that lie close together, leaving out a share that is farthest away.
 
-    Starting from all rows, each round keeps those with the smallest Mahalanobis distance under mean
-    and covariance of the rows kept before: the concentration steps of Rousseeuw & Van Driessen
-    (1999), with a ridge. A detector learns from the core where training rows are a mixed bag.
+    Starting from all rows, each round keeps those with the smallest Mahalanobis distance under the
+    mean and covariance of the rows kept before: the concentration steps of Rousseeuw & Van Driessen
+    (1999), with a ridge. Fit a detector to the core if training rows may include anomalies.
 
     Parameters
     ----------
     trim : float, default=0.4
         Share of rows left out.
     n_rounds : int, default=5
-        Concentration steps.
+        Number of concentration steps.
     ridge : float, default=0.01
-        Added to the variances of the standardised columns.
+        Value added to the variances of the standardised columns.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class RobustCore(Params):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows; the column mean stands in for NaN.
+            Rows; NaN is replaced by the column mean.
         y : ignored
             Present for scikit-learn's conventions.
 

@@ -70,18 +70,18 @@ class Denoising(Objective):
 
 
 class DenoisingAutoencoder(Autoencoder):
-    """Autoencoder that sees corrupted rows in training and is held to the clean ones.
+    """Autoencoder that is trained to rebuild clean rows from corrupted ones.
 
     The loss of a row is ``error(decode(encode(x~)), x) + sparsity * mean_j |z_j|`` with a new draw
-    of x~ from ``corruption`` for every batch. Undoing noise means moving towards where rows are
-    common, so even an over-complete network does not learn the identity (Vincent et al., 2008;
-    Alain & Bengio, 2014). Nothing is corrupted in scoring.
+    of x~ from ``corruption`` for every batch. Undoing noise means moving towards regions where rows
+    are common, so even an over-complete network does not learn the identity (Vincent et al., 2008;
+    Alain & Bengio, 2014). Rows are not corrupted in scoring.
 
     Parameters
     ----------
     corruption : Corruption or callable, default=None
         ``corruption(x, generator)`` returns the corrupted rows (n, n_features) of a batch, in the
-        data's units, drawing only from the ``torch.Generator`` it gets. None is `GaussianNoise`
+        data's units, and draws only from the given ``torch.Generator``. None means `GaussianNoise`
         with its default scale, which suits standardised columns.
     sparsity : float, default=0
         Weight of an L1 penalty on the code.
@@ -121,9 +121,9 @@ class DenoisingAutoencoder(Autoencoder):
         X : array-like of shape (n_samples, n_features)
             Clean training rows.
         y : ignored
-            Nothing is learned from it; callbacks that score get it.
+            Not used for learning, but passed to callbacks that compute scores.
         X_corrupted : array-like of shape (n_samples, n_features), optional
-            The same rows, corrupted: used instead of ``corruption``.
+            Corrupted versions of the same rows, used instead of ``corruption``.
 
         Returns
         -------
@@ -148,7 +148,7 @@ class DenoisingAutoencoder(Autoencoder):
         return torch.cat([rows, super()._network_rows(pairs, frame)], dim=1)
 
     def denoise(self, X: Any) -> np.ndarray:
-        """Rows without their noise: another name of `reconstruct`.
+        """Remove noise from rows; an alias of `reconstruct`.
 
         Parameters
         ----------
@@ -162,7 +162,7 @@ class DenoisingAutoencoder(Autoencoder):
         return self.reconstruct(X)
 
     def travel(self, X: Any) -> np.ndarray:
-        """Displacement of each row towards where rows are common.
+        """Displacement of each row towards regions where rows are common.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class DenoisingAutoencoder(Autoencoder):
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            ``reconstruct(X) - X``; for small noise proportional to the gradient of the logarithmic
-            density.
+            ``reconstruct(X) - X``; for small noise, it is proportional to the gradient of the
+            logarithmic density.
         """
         return self.reconstruct(X) - np.asarray(readable(X))

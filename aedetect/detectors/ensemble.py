@@ -17,44 +17,44 @@ from .many import fit_all
 
 
 class AutoencoderEnsemble(Detector):
-    """Score rows by what several autoencoders think of them.
+    """Score rows by the combined errors of several autoencoders.
 
-    The members differ in their seeds and, if wanted, in their rows and columns. They are trained
-    as one stack of networks, several times faster than one after another, and each ends as if it
-    had been trained alone, with its own best epoch under early stopping.
+    The members differ in their seeds and, optionally, in their rows and columns. They are trained
+    as one stack of networks, several times faster than one after another, with the same result as
+    if each had been trained alone, including its own best epoch under early stopping.
 
     Parameters
     ----------
     estimator : Autoencoder or tuple of them, default=None
-        What to make members of; of several, member k follows ``estimator[k % len(estimator)]``, so
-        that widths or objectives may differ. None is a plain `Autoencoder`. Its random state is
-        not used.
+        Template for the members. If there are several, member k is a copy of
+        ``estimator[k % len(estimator)]``, so that widths or objectives may differ. None means a
+        plain `Autoencoder`. The random state of a template is not used.
     n_estimators : int, default=8
         Number of members.
     bootstrap : bool, default=False
-        Give each member its own rows, as many as there are, drawn with replacement (Breiman, 1996).
+        Whether each member gets its own bootstrap sample of the rows (Breiman, 1996).
     max_features : int or float, default=1.0
-        Columns a member sees, drawn for each: a number, at least 2, or a share (Ho, 1998).
+        Number of columns (at least 2) or share of columns drawn for each member (Ho, 1998).
     aggregation : {"mean", "median", "rank", "log_mean"}, default="mean"
-        How errors become one: their mean, their median, the mean share of training rows with a
+        How errors are combined: their mean, their median, the mean share of training rows with a
         smaller error (which is 1 for all rows beyond the worst of them), or the mean logarithm.
     max_stack_bytes : int, default=16777216
-        Memory for parameters and activations of one stack; more members train in several.
+        Memory for parameters and activations of one stack; if needed, there are several stacks.
     contamination : float or "auto", default="auto"
-        Share of training rows, from 0 to 0.5, that the threshold puts outside.
+        Share of training rows to flag as outliers, from 0 to 0.5.
     random_state : int, RandomState or None, default=None
-        Seed of the members' seeds, rows and columns.
+        Seed for the seeds, rows and columns of the members.
 
     Attributes
     ----------
     estimators_ : list of Autoencoder
         Fitted members.
     features_ : list of ndarray of int
-        Columns that each sees.
+        Columns used by each member.
     training_errors_ : list of ndarray of shape (n_samples,)
-        Sorted errors of the training rows, one array a member, with ``aggregation="rank"``.
+        Sorted errors of the training rows, one array per member, with ``aggregation="rank"``.
     mean_ : ndarray of shape (n_features,)
-        Column means, which rebuild columns that no member sees.
+        Column means, which are returned for columns that no member uses.
     offset_ : float
         Threshold on the score.
     n_features_in_ : int
@@ -63,7 +63,7 @@ class AutoencoderEnsemble(Detector):
 
     See Also
     --------
-    aedetect.model_selection.StackedGridSearchCV : Searches parameters with the same speed.
+    aedetect.model_selection.StackedGridSearchCV : Searches parameters just as fast.
 
     References
     ----------

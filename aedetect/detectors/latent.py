@@ -1,4 +1,4 @@
-"""What one can do in the space of codes: walk, draw, fill gaps, and take the encoder along."""
+"""Operations on codes: interpolation, sampling, completion of rows, export of the encoder."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -41,7 +41,7 @@ class EncoderModule(nn.Module):
 
 
 class LatentTools(Detector):
-    """What every trained autoencoder knows, and can do in the space of codes."""
+    """Fitted attributes of every trained autoencoder, and operations on its codes."""
 
     weights_ = learned("weights", "Trained parameters.")
     network_ = learned("network", "The network as trained.")
@@ -53,12 +53,12 @@ class LatentTools(Detector):
 
     @property
     def n_iter_(self: Any) -> int:
-        """Epochs run."""
+        """Number of epochs run."""
         return len(self.loss_curve_)
 
     @property
     def n_parameters_(self: Any) -> int:
-        """Numbers learned."""
+        """Number of trained values."""
         return sum(weight.size for weight in self.weights_.values())
 
     @property
@@ -67,14 +67,14 @@ class LatentTools(Detector):
         return self.latent_dim_ / self.n_features_in_
 
     def interpolate(self: Any, a: Any, b: Any, n: int = 10) -> np.ndarray:
-        """Rows on the way from `a` to `b`, along a straight line between their codes.
+        """Decode points on the straight line between the codes of `a` and `b`.
 
         Parameters
         ----------
         a, b : array-like of shape (n_features,)
             Two rows, or images.
         n : int, default=10
-            Rows to return; the first rebuilds `a`, the last `b`.
+            Number of rows to return; the first is `a` rebuilt, the last `b` rebuilt.
 
         Returns
         -------
@@ -88,12 +88,12 @@ class LatentTools(Detector):
         return self._from_rows(rows, (n, *ends.shape[1:])) if ends.ndim > 2 else rows
 
     def sample(self: Any, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
-        """New rows, decoded from a normal distribution fitted to the codes of training rows.
+        """Sample new rows from a normal distribution fitted to the codes of training rows.
 
         Parameters
         ----------
         n_samples : int, default=1
-            How many.
+            Number of rows.
         random_state : int, RandomState or None, default=None
             Seed of the draws.
 
@@ -116,34 +116,34 @@ class LatentTools(Detector):
     def complete(
         self: Any, X: Any, observed: Any = None, n_steps: int = 200, learning_rate: float = 0.05
     ) -> np.ndarray:
-        """Fill gaps with what fits the rest of the row.
+        """Fill in missing values to fit the rest of the row.
 
-        Looks for the code whose rebuilt row is nearest to the observed values, by gradient steps
-        from the code of the row with its gaps filled by the column means: the closest point of the
-        surface of normal rows.
+        Gradient steps search for the code whose rebuilt row is closest to the observed values, that
+        is, for the closest point on the surface of normal rows. They start from the code of the row
+        with missing values replaced by the column means.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows; NaN where a value is missing.
+            Rows, with NaN where a value is missing.
         observed : array-like of bool of shape (n_samples, n_features), optional
             False where a value is to be replaced; by default where it is NaN.
         n_steps : int, default=200
-            Steps of Adam. 0 is one pass through the network.
+            Number of Adam steps. 0 means a single pass through the network.
         learning_rate : float, default=0.05
-            Their size.
+            Step size of Adam.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Observed values as they came, the others rebuilt; in one pass where steps lead to no
-            finite row.
+            Observed values are unchanged, the others rebuilt; in a single pass if the steps do not
+            lead to a finite row.
 
         Raises
         ------
         ValueError
-            If nothing is observed in a row; the message names the first. If a parameter is no such
-            number.
+            If a row has no observed value (the message names the first such row), or if a parameter
+            is invalid.
         """
         refuse_unless(Annotated[int, Range(0)], "n_steps", n_steps)
         refuse_unless(NotNegative, "learning_rate", learning_rate)
@@ -186,7 +186,7 @@ class LatentTools(Detector):
         return torch.where(arrived, z.detach(), start)
 
     def encoder_module(self: Any) -> EncoderModule:
-        """Return the trained encoder as a module of its own, for fine-tuning in torch.
+        """Return the trained encoder as a separate module, for fine-tuning in torch.
 
         Returns
         -------

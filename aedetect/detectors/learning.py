@@ -47,7 +47,7 @@ class Plan:
 
 
 class Learning(LatentTools):
-    """What `Autoencoder` and its variants share beside their parameters."""
+    """What `Autoencoder` and its variants share apart from their parameters."""
 
     objective: ClassVar[type[Objective]] = Objective
     _shaping: ClassVar[tuple[str, ...]] = ("network", "loss", "latent_dim")  # warm starts keep them

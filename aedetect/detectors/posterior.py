@@ -1,4 +1,4 @@
-"""What one can ask of a code that is a distribution: its moments, new rows, likelihoods."""
+"""Methods of codes that are distributions: moments, sampling, likelihoods."""
 
 import math
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class PosteriorTools(Autoencoder):
             )
 
     def posterior(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of the code's distribution.
+        """Mean and standard deviation of the distribution of each row's code.
 
         Parameters
         ----------
@@ -49,18 +49,18 @@ class PosteriorTools(Autoencoder):
         mean : ndarray of shape (n_samples, latent_dim_)
             What `transform` returns.
         deviation : ndarray of shape (n_samples, latent_dim_)
-            Narrow where the code is certain.
+            Small where the code is certain.
         """
         mean, deviation = np.split(self._of_all(self._moments, self._validate(X)), 2, axis=1)
         return mean, deviation
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
-        """New rows, decoded from N(0, I).
+        """Sample new rows by decoding draws from N(0, I).
 
         Parameters
         ----------
         n_samples : int, default=1
-            How many.
+            Number of rows.
         random_state : int, RandomState or None, default=None
             Seed of the draws.
 
@@ -74,23 +74,23 @@ class PosteriorTools(Autoencoder):
         return self.inverse_transform(z.numpy().astype(np.float64))
 
     def log_likelihood(self, X: Any, n_draws: int = 64, random_state: Any = None) -> np.ndarray:
-        """Importance-weighted lower bound of log p(x), at least the evidence lower bound.
+        """Importance-weighted lower bound of log p(x), at least as tight as the ELBO.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows.
         n_draws : int, default=64
-            Draws from q(z|x) a row; 1 is an estimate of the evidence lower bound, and more are
-            tighter (Burda, Grosse & Salakhutdinov, 2016).
+            Draws from q(z|x) per row. A single draw estimates the evidence lower bound (ELBO); more
+            draws give a tighter bound (Burda, Grosse & Salakhutdinov, 2016).
         random_state : int, RandomState or None, default=None
             Seed of the draws, which are the same for every row.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-            In nats, in the network's frame; the constants of p(x|z) are left out except with
-            ``variance="learned"``. Finite, as scores are.
+            In nats, for rows scaled as in the network; the constants of p(x|z) are left out except
+            with ``variance="learned"``. Always finite, like scores.
         """
         check_is_fitted(self)
         refuse_unless(Count, "n_draws", n_draws)

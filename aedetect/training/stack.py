@@ -228,11 +228,11 @@ class _Stack:
         trained.complete = not objective.gaps
         if objective.gaps and type(net).fill is Coder.fill:
             trained.fill = trained.put_means  # type: ignore[method-assign]
-        if serves(trained) and not objective.derives_in_rows(net):
-            trained = by_hand(trained)
-        gradient = autograd(lambda x: self._loss(self.now, trained, x), flat, x)
         ours = is_ours(network, net)
         self.promise = None if ours else Promise(network, trained)
+        if serves(trained) and not objective.derives_in_rows(net):
+            trained = by_hand(trained)  # its buffers are no part of what the network promises
+        gradient = autograd(lambda x: self._loss(self.now, trained, x), flat, x)
         self.repeats = ours or network.replayable
         return Replayed(gradient, self, self.promise)
 

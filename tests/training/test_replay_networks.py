@@ -835,6 +835,26 @@ def test_networks_of_users_are_replayed_in_ensembles():
         assert_same(one, other)
 
 
+def test_buffers_of_layers_by_hand_are_not_what_a_network_keeps(monkeypatch):
+    looks = []
+
+    class Looks(stack.Promise):
+        def kept(self):
+            looks.append(super().kept())
+            return looks[-1]
+
+    class Plain(Network):
+        replayable = True
+
+        def build(self, *args, **kwargs):
+            return Dense(hidden=(WIDTH,), activation="silu").build(*args, **kwargs)
+
+    monkeypatch.setattr(stack, "Promise", Looks)
+    Autoencoder(network=Plain(), epochs=4, **CALLS).fit(X)
+    assert len(looks) > 4
+    assert all(look == looks[0] for look in looks)
+
+
 def test_networks_that_promise_nothing_are_not_told_of():
     class Free(Inserted):
         replayable = False
