@@ -7,6 +7,7 @@ from sklearn.neighbors import NearestNeighbors
 from .blocks import one_thread
 
 DOUBTFUL = 1e-8  # of a row's squared length: below, a difference of squared lengths is mostly noise
+SAME = 1e-13  # of a row's length: how far a row may be from itself if it was computed in two ways
 TREE_COLUMNS = 5  # at most; a tree is quicker there
 
 
@@ -40,7 +41,8 @@ class Neighbours:
             distances, near = self._candidates(X)
         if len(self.rows) > 1:
             first = np.arange(len(X)), distances.argmin(axis=1)
-            distances[first] = np.where(distances[first] == 0, np.inf, distances[first])
+            same = distances[first] <= SAME * np.linalg.norm(X, axis=1)
+            distances[first] = np.where(same, np.inf, distances[first])
         order = distances.argsort(axis=1, kind="stable")[:, : self.k]
         return np.take_along_axis(distances, order, 1), np.take_along_axis(near, order, 1)
 

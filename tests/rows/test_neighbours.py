@@ -83,3 +83,12 @@ def test_a_kernel_autoencoder_rebuilds_rows_from_others_alone(table, rng):
     errors = np.square(x_hat - X).mean(axis=1)
     unit = max(np.median(errors), np.square(1e-15 * np.abs(X)).max())  # X's own rounding
     np.testing.assert_allclose(-model.score_samples(X), errors, rtol=1e-3, atol=1e-3 * unit)
+
+
+def test_a_row_that_was_computed_in_another_way_is_still_itself():
+    rows = np.random.RandomState(0).randn(400, 36)
+    turn = np.random.RandomState(1).randn(36, 36)
+    nearest = Neighbours(rows @ turn, 3)
+    alone = np.concatenate([row[None] @ turn for row in rows])
+    apart = cdist(alone, rows @ turn) + np.diag(np.full(400, np.inf))
+    np.testing.assert_allclose(nearest(alone)[0], np.sort(apart)[:, :3])
