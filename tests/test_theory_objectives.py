@@ -135,7 +135,12 @@ class Recorder:
 def test_own_corruption_sees_batches_in_fit_and_nothing_in_scoring(digits):
     X = digits[:100]
     model = DenoisingAutoencoder(
-        corruption=Recorder(), epochs=20, batch_size=40, learning_rate=0.01, random_state=0
+        corruption=Recorder(),
+        epochs=20,
+        batch_size=40,
+        learning_rate=0.01,
+        contamination=0,
+        random_state=0,
     )
     clone(model)
     model.fit(X)

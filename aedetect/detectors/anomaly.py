@@ -11,6 +11,7 @@ from ..models.report import of_constant
 from ..models.surprise import SurpriseModel, View, mixed, view_of
 from ..params import Count, Range
 from ..rows.linear import column_means, deviations, filled
+from ..rows.threshold import MOST
 from ..warn import warn_all
 from .base import Detector
 from .core import RobustCore, smallest
@@ -47,10 +48,6 @@ class AnomalyDetector(Detector):
     max_items : int, default=20000
         Maximum number of rows remembered. From a table with more than twice as many rows, twice as
         many are drawn at random for learning and for the threshold.
-    contamination : float or "auto", default="auto"
-        Share of training rows to flag as outliers, from 0 to 0.5; "auto" flags rows beyond Tukey's
-        fence of the surprise, and at least the worst one. If `trim` is a number above 0, the fence
-        lies beyond most of the trimmed rows: give a share instead.
     random_state : int, RandomState or None, default=None
         Seed for the networks and the draws.
 
@@ -62,6 +59,9 @@ class AnomalyDetector(Detector):
         Replacements for missing values.
     offset_ : float
         Threshold on the score.
+    calibration_scores_ : ndarray
+        Sorted scores of rows by models that did not learn from them. Only with
+        ``contamination="auto"`` and at least 20 rows.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
         Only where `X` had column names.
@@ -140,6 +140,9 @@ class AnomalyDetector(Detector):
     def _training_scores(self, model: Model, X: np.ndarray) -> np.ndarray:
         assert isinstance(model, SurpriseModel)
         return -model.training_errors
+
+    def _unseen_scores(self, X: np.ndarray) -> np.ndarray:
+        return self._training_scores(self.model_, X)[:MOST]  # no row is compared with itself
 
     column_means_ = learned("column_means", "What stands in for missing values.")
 

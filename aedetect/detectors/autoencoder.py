@@ -52,9 +52,6 @@ class Autoencoder(Learning):
         Epochs without improvement after which `early_stopping` stops.
     tol : float, default=0.0001
         Smallest improvement that counts, as a share of the loss of the column means.
-    contamination : float or "auto", default="auto"
-        Share of training rows to flag as outliers, from 0 to 0.5; "auto" flags rows beyond
-        Tukey's fence of the logarithmic error, and at least the worst one.
     device : str, default="auto"
         Where to train: "cpu", "cuda", ...; "auto" prefers CUDA. Fitted networks are kept on the
         CPU.
@@ -100,6 +97,9 @@ class Autoencoder(Learning):
         The network and the loss used in training; later parameter changes do not affect them.
     offset_ : float
         Threshold on the score.
+    calibration_scores_ : ndarray
+        Sorted scores of rows by models that did not learn from them. Only with
+        ``contamination="auto"`` and at least 20 rows.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
         Only where `X` had column names.

@@ -1,7 +1,6 @@
-"""What every detector shares: validation, the threshold and its sign."""
+"""What every detector shares: validation, codes, rebuilt rows and scores."""
 
 from abc import ABC
-from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -11,14 +10,11 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from ..models.base import Model
-from ..rows.blocks import in_chunks
+from ..models.scores import in_blocks, scores_of
 from ..rows.checks import refuse_infinite, refuse_out_of_range, refuse_unusable, warn_of_rows
 from ..rows.inputs import readable
 from ..rows.limits import LARGEST, WORST, bounded, in_dtype
-from ..rows.threshold import Contamination, find_threshold
-from .inputs import RowInput
-
-FEW_ROWS = 64  # buffers for so many are kept, to score a few rows quickly
+from .decision import Deciding
 
 
 class Detector(
@@ -26,7 +22,7 @@ class Detector(
     TransformerMixin,
     OutlierMixin,
     CallbackSupportMixin,
-    RowInput,
+    Deciding,
     ABC,
 ):
     """Base class of detectors that compress a row into a code and rebuild it.
@@ -37,8 +33,6 @@ class Detector(
     Scores follow scikit-learn: high means normal, ``decision_function`` is the score minus the
     threshold, and ``predict`` returns +1 for inliers and -1 for outliers.
     """
-
-    contamination: Contamination = "auto"
 
     def _learn(self, X: np.ndarray) -> Model:
         """Learn from validated rows in one step; override `_fit` to learn in several."""
@@ -132,22 +126,6 @@ class Detector(
         """Whether the error takes values from 0 to 1 only."""
         return False
 
-    def _set_threshold(self, X: np.ndarray) -> None:
-        self.offset_ = self._threshold(self.model_, X)
-
-    def _threshold(self, model: Model, X: np.ndarray) -> float:
-        scores = self._training_scores(model, X)
-        lost = int(np.count_nonzero(scores <= -WORST))
-        if lost:
-            raise ValueError(
-                f"{lost} training rows have no finite score; X holds "
-                f"values up to {np.nanmax(np.abs(X)):.3g}, scale it (StandardScaler)."
-            )
-        return find_threshold(scores, self.contamination, logarithmic=model.logarithmic)
-
-    def _training_scores(self, model: Model, X: np.ndarray) -> np.ndarray:
-        return _scores(model, X)
-
     @property
     def _n_features_out(self) -> int:
         """Number of columns that `transform` returns."""
@@ -168,7 +146,7 @@ class Detector(
             means.
         """
         X = self._validate(X)
-        return in_dtype(_in_chunks(self.model_, self.model_.codes, X), X.dtype)
+        return in_dtype(in_blocks(self.model_, self.model_.codes, X), X.dtype)
 
     def inverse_transform(self, Z: Any) -> np.ndarray:
         """Rebuild rows from codes.
@@ -192,7 +170,7 @@ class Detector(
                 f"Z has {Z.shape[1]} columns; codes of this {type(self).__name__} have "
                 f"{self._n_features_out}."
             )
-        return in_dtype(_in_chunks(self.model_, self.model_.rows, bounded(Z)), Z.dtype)
+        return in_dtype(in_blocks(self.model_, self.model_.rows, bounded(Z)), Z.dtype)
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Encode and decode rows.
@@ -208,7 +186,7 @@ class Detector(
             In the dtype of `X`. A row without observed values is rebuilt like the column means.
         """
         rows = self._validate(X)
-        rebuilt = in_dtype(_in_chunks(self.model_, self.model_.rebuilt, rows), rows.dtype)
+        rebuilt = in_dtype(in_blocks(self.model_, self.model_.rebuilt, rows), rows.dtype)
         return self._in_layout_of(X, rebuilt)
 
     def score_features(self, X: Any) -> np.ndarray:
@@ -226,7 +204,7 @@ class Detector(
             its score, unless the detector scores by a likelihood.
         """
         rows = self._scorable(X)
-        errors = _in_chunks(self.model_, self.model_.errors, rows)
+        errors = in_blocks(self.model_, self.model_.errors, rows)
         return self._in_layout_of(X, np.minimum(errors, WORST))
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -243,35 +221,7 @@ class Detector(
             Finite. A row without observed values (all NaN) gets the lowest score, -1e300.
         """
         rows = self._scorable(X)
-        return _scores(self.model_, rows)
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Score minus the threshold: ``score_samples(X) - offset_``. Negative means outlier.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), float64
-        """
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Label rows: +1 for inliers, -1 for outliers.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), int
-        """
-        return np.where(self.decision_function(X) >= 0, 1, -1)
+        return scores_of(self.model_, rows)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of `score_samples`, so that grid search prefers lower errors.
@@ -328,22 +278,3 @@ class Detector(
 def prepared(detector: Detector, X: Any) -> np.ndarray:
     """What `fit` makes of rows before it learns from them."""
     return detector._prepared(X)
-
-
-def _scores(model: Model, X: np.ndarray) -> np.ndarray:
-    errors = _in_chunks(model, model.row_errors, X)
-    maybe_empty = np.flatnonzero(np.isnan(X[:, 0]))
-    errors[maybe_empty[np.isnan(X[maybe_empty]).all(axis=1)]] = WORST
-    return -np.fmin(errors, WORST)  # also where an error is NaN, as infinity less infinity is
-
-
-def _in_chunks(
-    model: Model, function: Callable[[np.ndarray], np.ndarray], X: np.ndarray
-) -> np.ndarray:
-    """Apply `function` to blocks of rows, of which some may be too large to compute with."""
-    quietly = np.errstate(over="ignore", invalid="ignore", divide="ignore")
-    try:
-        return in_chunks(quietly(function), X, model.block)
-    finally:
-        if len(X) > FEW_ROWS:
-            model.release()

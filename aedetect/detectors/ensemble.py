@@ -9,10 +9,13 @@ from sklearn.base import clone
 from ..chance import seeded
 from ..models.base import learned
 from ..models.ensemble import EnsembleModel
+from ..models.scores import scores_of
 from ..params import STACK_BYTES, Count, Range, check
+from ..rows.limits import WORST
 from ..rows.linear import column_means
 from .autoencoder import Autoencoder
 from .base import Detector
+from .learning import Ending, finish_uncalibrated, keep_model
 from .many import fit_all
 
 
@@ -40,8 +43,6 @@ class AutoencoderEnsemble(Detector):
         smaller error (which is 1 for all rows beyond the worst of them), or the mean logarithm.
     max_stack_bytes : int, default=16777216
         Memory for parameters and activations of one stack; if needed, there are several stacks.
-    contamination : float or "auto", default="auto"
-        Share of training rows to flag as outliers, from 0 to 0.5.
     random_state : int, RandomState or None, default=None
         Seed for the seeds, rows and columns of the members.
 
@@ -57,6 +58,9 @@ class AutoencoderEnsemble(Detector):
         Column means, which are returned for columns that no member uses.
     offset_ : float
         Threshold on the score.
+    calibration_scores_ : ndarray
+        Sorted scores of rows by models that did not learn from them. Only with
+        ``contamination="auto"`` and at least 20 rows.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
         Only where `X` had column names.
@@ -91,17 +95,36 @@ class AutoencoderEnsemble(Detector):
     random_state: int | np.random.RandomState | None = None
 
     def _learn(self, X: np.ndarray) -> EnsembleModel:
+        self.estimators_, (model,) = self._ensembles([X], finish_uncalibrated)
+        return model
+
+    def _ensembles(
+        self, parts: list[np.ndarray], end: Ending
+    ) -> tuple[list[Autoencoder], list[EnsembleModel]]:
+        """Share the members out among parts of the rows: an ensemble learns from each."""
         rng = np.random.default_rng(seeded(self.random_state).initial_seed())
         members = [self._member(k, rng) for k in range(self.n_estimators)]
-        features = [self._some_columns(X.shape[1], rng) for _ in members]
-        data = [self._rows_of(X, columns, rng) for columns in features]
-        fitted = fit_all(members, data, self.max_stack_bytes)
+        features = [self._some_columns(parts[0].shape[1], rng) for _ in members]
+        n = len(parts)
+        data = [self._rows_of(parts[k % n], some, rng) for k, some in enumerate(features)]
+        fitted = fit_all(members, data, self.max_stack_bytes, end=end)
         for k, (_, failure, _) in enumerate(fitted):
             if failure:
                 raise ValueError(f"Member {k}: {failure}")
-        self.estimators_ = [member for member, *_ in fitted]
-        models = [member.model_ for member in self.estimators_]
-        return EnsembleModel(models, features, column_means(X), self.aggregation).knowing(X)
+        members = [member for member, *_ in fitted]
+        models = [member.model_ for member in members]
+        ensembles = []
+        for i, X in enumerate(parts):
+            its = models[i::n], features[i::n], column_means(X)
+            ensembles.append(EnsembleModel(*its, self.aggregation).knowing(X))
+        return members, ensembles
+
+    def _unseen_scores(self, X: np.ndarray) -> np.ndarray:
+        folds = self._folds(len(X))[: self.n_estimators]
+        _, models = self._ensembles([X[some] for some, _ in folds], keep_model)
+        unseen = [X[others] for _, others in folds]
+        scores = np.concatenate(list(map(scores_of, models, unseen)))
+        return scores[scores > -WORST]  # of rows that members saw something of
 
     def _member(self, k: int, rng: np.random.Generator) -> Autoencoder:
         template = self._templates[k % len(self._templates)]

@@ -30,8 +30,6 @@ class KernelAutoencoder(Detector):
     max_items : int, default=10000
         Rows remembered at most; of more, this many are picked far apart from each other by
         k-means++ seeding (Arthur & Vassilvitskii, 2007).
-    contamination : float or "auto", default="auto"
-        Share of training rows, from 0 to 0.5, that the threshold puts outside.
     random_state : int, RandomState or None, default=None
         Of the seeding, which happens only beyond `max_items`.
 
@@ -45,6 +43,9 @@ class KernelAutoencoder(Detector):
         h, in the data's unit.
     offset_ : float
         Threshold on the score.
+    calibration_scores_ : ndarray
+        Sorted scores of rows by models that did not learn from them. Only with
+        ``contamination="auto"`` and at least 20 rows.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
         Only where `X` had column names.
@@ -77,6 +78,9 @@ class KernelAutoencoder(Detector):
             items = kmeans_plusplus(items, self.max_items, random_state=seed)[0]
         bandwidth = bandwidth_of(items, self.bandwidth)
         return KernelModel(items, means, self.n_neighbors or len(items), bandwidth)
+
+    def _unseen_scores(self, X: np.ndarray) -> np.ndarray:
+        return self._training_scores(self.model_, X)  # no row rebuilds itself
 
     items_ = learned("items", "Remembered rows.")
     mean_ = learned("column_means", "Column means.")

@@ -1,5 +1,6 @@
 """How an autoencoder learns: from its parameters to a specification, from training to a model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from ..models.frame import Frame
 from ..models.report import fit_report, of_identity, of_report
+from ..models.scores import scores_of
 from ..models.trained import TrainedModel
 from ..networks.base import Network
 from ..networks.dense import as_network
@@ -90,8 +92,6 @@ class Learning(LatentTools):
         means = self.model_.column_means if goes_on else self._means_of(X, frame)
         width = default_latent_dim(d) if self.latent_dim == "auto" else self.latent_dim
         objective = self._objective(gaps=bool(np.isnan(X.min())), **self._of_rows(X, frame, means))
-        if not goes_on and objective.allows_identity and width >= d:
-            warn_all(of_identity(self.latent_dim, d))
         rows, tol = self._network_rows(X, frame), 0.0
         if self.early_stopping:
             tol = self.tol * _mean_row_loss(objective, rows[:REPORT_ROWS, :d])
@@ -153,6 +153,9 @@ class Learning(LatentTools):
         """Set what training left, and what follows from it."""
         if trained.failure is not None:
             raise ValueError(self._diverged(trained))
+        spec, d = plan.spec, X.shape[1]
+        if spec.weights is None and spec.objective.allows_identity and spec.latent_dim >= d:
+            warn_all(of_identity(self.latent_dim, d))
         with one_thread():
             self._describe(plan.model(trained.weights), trained, X)
 
@@ -172,6 +175,26 @@ class Learning(LatentTools):
         names = getattr(self, "feature_names_in_", None)
         if found := of_report(self.fit_report_, self.code_covariance_, names):
             warn_all(found)
+
+    def _unseen_scores(self: Any, X: np.ndarray) -> np.ndarray:
+        plan, folds = self._plan(X), self._folds(len(X))
+        share = len(folds[0][0]) / len(X)
+        spec = replace(
+            plan.spec,
+            epochs=len(self.loss_curve_),
+            batch_size=max(1, round(plan.spec.batch_size * share)),  # for as many steps
+            n_held_out=0,
+            weights=None,
+            losses=[],
+            held_out_losses=[],
+        )
+        found = fit_stack([spec] * len(folds), [plan.rows[some] for some, _ in folds])
+        for trained in found:
+            if trained.failure is not None:
+                raise ValueError(self._diverged(trained))
+        models = [plan.model(trained.weights) for trained in found]
+        unseen = [X[others] for _, others in folds]
+        return np.concatenate(list(map(scores_of, models, unseen)))
 
     def _after_training(self: Any, X: np.ndarray) -> None:
         """Set further fitted attributes."""
@@ -238,13 +261,26 @@ def plan_of(estimator: Learning, X: np.ndarray) -> Plan:
     return estimator._plan(X)
 
 
-def finish(estimator: Learning, plan: Plan, trained: Trained, X: np.ndarray) -> str | None:
-    """End as by `fit`, where many are trained together; return why that failed, if it did."""
-    if trained.failure is not None:
-        return estimator._diverged(trained)
+Ending = Callable[[Learning, Plan, Trained, np.ndarray], None]  # of a fit, after training
+
+
+def finish(estimator: Learning, plan: Plan, trained: Trained, X: np.ndarray) -> None:
+    """End as by `fit`."""
     estimator._take(plan, trained, X)
     estimator._set_threshold(X)
-    return None
+
+
+def finish_uncalibrated(estimator: Learning, plan: Plan, trained: Trained, X: np.ndarray) -> None:
+    """The same but for the threshold: it is found from the rows that were learned from."""
+    estimator._take(plan, trained, X)
+    estimator._set_threshold(X, calibrate=False)
+
+
+def keep_model(estimator: Learning, plan: Plan, trained: Trained, _: np.ndarray) -> None:
+    """Keep the model alone, for scores."""
+    if trained.failure is not None:
+        raise ValueError(estimator._diverged(trained))
+    estimator.model_ = plan.model(trained.weights)
 
 
 def _in_frame(means: np.ndarray, frame: Frame) -> np.ndarray:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..training.stack import bytes_of, fit_stack
 from .autoencoder import Autoencoder
 from .base import prepared
-from .learning import Plan, finish, plan_of
+from .learning import Ending, Plan, finish, plan_of
 
 FREE = {"random_state", "learning_rate", "weight_decay", "contamination", "tol"}
 
@@ -39,6 +39,8 @@ def fit_all(
     data: Sequence[np.ndarray],
     max_stack_bytes: int,
     parallel: Parallel | None = None,
+    *,
+    end: Ending = finish,
 ) -> list[Fitted]:
     """Fit models, those that can be together, in stacks of bounded size.
 
@@ -52,6 +54,8 @@ def fit_all(
         What parameters and activations of a stack may take; a single model always fits.
     parallel : joblib.Parallel, optional
         Trains the stacks; by default as joblib is told to at the time.
+    end : callable, default=finish
+        What is done with each after training, which may raise ValueError.
     """
     known: dict[Hashable, np.ndarray] = {}
     rows: list[np.ndarray] = []
@@ -65,7 +69,8 @@ def fit_all(
         size = max(1, max_stack_bytes // _bytes_of(models[group[0]], rows[group[0]]))
         stacks += [group[i : i + size] for i in range(0, len(group), size)]
     results = (parallel or Parallel())(
-        delayed(_fit_some)([models[i] for i in some], [rows[i] for i in some]) for some in stacks
+        delayed(_fit_some)([models[i] for i in some], [rows[i] for i in some], end)
+        for some in stacks
     )
     fitted = dict(zip(chain(*stacks), chain(*results), strict=True))
     return [fitted[i] for i in range(len(models))]
@@ -78,7 +83,7 @@ def _bytes_of(model: Autoencoder, X: np.ndarray) -> int:
         return 1
 
 
-def _fit_some(models: list[Autoencoder], data: list[np.ndarray]) -> list[Fitted]:
+def _fit_some(models: list[Autoencoder], data: list[np.ndarray], end: Ending) -> list[Fitted]:
     start = perf_counter()
     known: dict[int, Tensor] = {}
     plans: list[Plan] = []
@@ -91,6 +96,10 @@ def _fit_some(models: list[Autoencoder], data: list[np.ndarray]) -> list[Fitted]
         return [Fitted(model, str(error), 0.0) for model in models]
     failures: list[str | None] = []
     for model, plan, one, X in zip(models, plans, trained, data, strict=True):
-        failures.append(finish(model, plan, one, X))
+        try:
+            end(model, plan, one, X)
+            failures.append(None)
+        except ValueError as error:
+            failures.append(str(error))
     seconds = (perf_counter() - start) / len(models)
     return [Fitted(*pair, seconds) for pair in zip(models, failures, strict=True)]

@@ -27,9 +27,6 @@ class PCADetector(Detector):
     whiten : bool, default=False
         Whether `transform` divides each component by its standard deviation. Scores do not
         change.
-    contamination : float or "auto", default="auto"
-        Share of training rows, from 0 to 0.5, that the threshold puts outside; "auto" takes
-        rows beyond Tukey's fence of the logarithmic error, and at least the worst one.
 
     Attributes
     ----------
@@ -44,6 +41,9 @@ class PCADetector(Detector):
         Numbers learned: the axes and the mean.
     offset_ : float
         Threshold on the score.
+    calibration_scores_ : ndarray
+        Sorted scores of rows by models that did not learn from them. Only with
+        ``contamination="auto"`` and at least 20 rows.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
         Only where `X` had column names.

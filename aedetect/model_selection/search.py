@@ -20,7 +20,7 @@ from sklearn.utils import indexable
 
 from ..params import STACK_BYTES
 from .splits import n_rows
-from .stacks import FromShelf, Stacks, logger
+from .stacks import FromShelf, Stacks, logger, ranks_only
 
 
 class _StackedSearch:
@@ -52,7 +52,15 @@ class _StackedSearch:
         resolved = self._resolved()
         given = {name: getattr(self, name) for name in ("estimator", "cv", "n_jobs", *resolved)}
         folds = list(check_cv(self.cv, y).split(X, y, params.get("groups")))
-        stacks = Stacks(clone(self.estimator), X, y, folds, self.max_stack_bytes, self.n_jobs)
+        stacks = Stacks(
+            clone(self.estimator),
+            X,
+            y,
+            folds,
+            self.max_stack_bytes,
+            self.n_jobs,
+            thresholds=not ranks_only(self.scoring),
+        )
         self._stacks = stacks
         try:
             self.estimator, self.cv = FromShelf(self.estimator, stacks.shelf), folds

@@ -1,6 +1,7 @@
 """Candidates of a search, trained together before scikit-learn asks for them."""
 
 import logging
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -9,9 +10,18 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
+from ..metrics import (
+    OutlierScorer,
+    excess_mass,
+    mass_volume,
+    pca_advantage,
+    seed_stability,
+    synthetic_auroc,
+)
 from ..params import check
 from .splits import Fold
 
+WITHOUT_LABELS = (excess_mass, mass_volume, pca_advantage, seed_stability, synthetic_auroc)
 logger = logging.getLogger("aedetect")
 
 
@@ -78,16 +88,25 @@ class Stacks:
     """Trains candidates on all folds, those that can be together as one."""
 
     def __init__(
-        self, estimator: Any, X: Any, y: Any, folds: list[Fold], max_bytes: int, n_jobs: int | None
+        self,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        folds: list[Fold],
+        max_bytes: int,
+        n_jobs: int | None,
+        *,
+        thresholds: bool,
     ) -> None:
         self.estimator, self.X, self.y, self.folds = estimator, X, y, folds
         self.max_bytes, self.parallel = max_bytes, Parallel(n_jobs)
-        self.shelf = Shelf()
+        self.thresholds, self.shelf = thresholds, Shelf()
         self.prepared: dict[Any, tuple[list[Any], Any]] = {}
         self.seconds: list[np.ndarray] = []  # a candidate and fold, its share of the training
 
     def train(self, candidates: list[dict[str, Any]]) -> None:
         from ..detectors.base import prepared
+        from ..detectors.learning import finish, finish_uncalibrated
         from ..detectors.many import fit_all
 
         jobs = []
@@ -105,7 +124,13 @@ class Stacks:
         models, data = [job[4] for job in jobs], [job[5] for job in jobs]
         first = len(self.seconds)
         self.seconds += [np.zeros(len(self.folds)) for _ in candidates]
-        fitted = fit_all(models, data, self.max_bytes, self.parallel)
+        fitted = fit_all(
+            models,
+            data,
+            self.max_bytes,
+            self.parallel,
+            end=finish if self.thresholds else finish_uncalibrated,
+        )
         for (i, fold, key, estimator, *_), (model, failure, seconds) in zip(
             jobs, fitted, strict=True
         ):
@@ -141,6 +166,18 @@ class Stacks:
         if len(steps) > 1:
             estimator.steps = [*fitted_steps, steps[-1]]
         return model, X
+
+
+def ranks_only(scoring: Any) -> bool:
+    """Say whether it is known that no threshold matters to a search's scoring."""
+    if isinstance(scoring, dict):
+        return all(map(ranks_only, scoring.values()))
+    if isinstance(scoring, list | tuple | set):
+        return all(map(ranks_only, scoring))
+    if isinstance(scoring, OutlierScorer):
+        return scoring.metric != "f1"
+    function = scoring.func if isinstance(scoring, partial) else scoring
+    return function in (None, "roc_auc", "average_precision", *WITHOUT_LABELS)
 
 
 def _identity(value: Any) -> str:

@@ -20,12 +20,9 @@ class Model(Record, ABC):
     ----------
     block : int or None
         Class attribute: rows worked on at a time, where a multiple of 32 is not enough.
-    logarithmic : bool
-        Whether errors of rows are like logarithms already.
     """
 
     block: ClassVar[int | None] = None
-    logarithmic = False
 
     @cached_property
     def bounded(self) -> bool:

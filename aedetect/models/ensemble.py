@@ -40,10 +40,6 @@ class EnsembleModel(Model):
     def latent_dim(self) -> int:
         return sum(member.latent_dim for member in self.members)
 
-    @property
-    def logarithmic(self) -> bool:  # type: ignore[override]
-        return self.aggregation == "log_mean"
-
     def check(self, n_features: int) -> None:
         refuse_shapes(column_means=(self.column_means, (n_features,)))
         if not len(self.members) == len(self.columns) > 0:

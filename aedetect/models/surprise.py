@@ -121,7 +121,6 @@ class SurpriseModel(Model):
     training_errors: np.ndarray
 
     block = BLOCK
-    logarithmic = True
 
     @property
     def latent_dim(self) -> int:

@@ -1,4 +1,4 @@
-"""The score below which a row is an outlier."""
+"""The score below which a row is an outlier, and how rare a score is."""
 
 from typing import Annotated, Literal
 
@@ -7,49 +7,72 @@ import numpy as np
 from ..params import Range
 
 Contamination = Literal["auto"] | Annotated[float, Range(0, 0.5)]
+FALSE_ALARMS = 0.025  # share of new normal rows that contamination="auto" lets a detector flag
+AT_MOST = 0.04  # the same where the most anomalous training row asks for more
+FEWEST = 20  # rows from which this share can be told
+MANY, MOST = 5_000, 2_000  # rows from which one split is enough; rows scored in it at most
 
 
-def find_threshold(
-    scores: np.ndarray, contamination: float | Literal["auto"], *, logarithmic: bool = False
-) -> float:
-    """Score below which a row is an outlier.
+def find_threshold(scores: np.ndarray, share: float) -> float:
+    """Score below which a share of the rows lies, or fewer of them where rows tie at the boundary.
 
     Parameters
     ----------
     scores : ndarray of shape (n,)
-        Of the training rows, high = normal.
-    contamination : float or "auto"
-        A share: that many of the rows fall below, or fewer where rows tie at the boundary. 0: none
-        does. "auto": rows beyond Tukey's upper fence (third quartile + 1.5 x interquartile range)
-        of the logarithmic error, and in any case the worst one and those that tie with it, unless
-        all do. Where scores are likelihoods, and may be positive, of minus the score itself.
-    logarithmic : bool, default=False
-        Whether minus the score is like a logarithm already.
+        High = normal.
+    share : float
+        From 0, so that no row is below, to 1.
 
     Returns
     -------
     float
-        Halfway between the two neighbouring scores where a number of rows is asked for.
+        Halfway between the two neighbouring scores.
     """
     ordered = np.sort(scores)
-    if contamination != "auto":
-        return _between(ordered, round(contamination * len(ordered)))
-    error = -ordered
-    if error[-1] >= 0 and not logarithmic:
-        error = np.log(np.maximum(error, np.finfo(np.float64).tiny))
-    lower, upper = np.percentile(error, [25, 75])
-    beyond = int(np.count_nonzero(error > upper + 1.5 * (upper - lower)))
-    worst = int(np.count_nonzero(ordered == ordered[0]))
-    return _between(ordered, max(beyond, worst) if worst < len(ordered) else 0)
-
-
-def _between(ordered: np.ndarray, k: int) -> float:
-    """Return a value above the k lowest of the sorted scores and not above the others.
-
-    Of equal scores on both sides, none is below.
-    """
+    k = round(share * len(ordered))
     if k == 0:
         return float(ordered[0])
     below, above = ordered[k - 1], ordered[k]
     middle = below + (above - below) / 2
     return float(middle if middle > below else above)
+
+
+def p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
+    """Share of the calibration scores, this score among them, that are as low.
+
+    Where the row and those of the calibration are exchangeable, the probability of a p-value of at
+    most a is at most a (Vovk, Gammerman & Shafer, 2005).
+
+    Parameters
+    ----------
+    scores : ndarray of shape (m,)
+    calibration : ndarray of shape (n,)
+        Sorted scores of normal rows that were not learned from.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+        From 1 / (n + 1) to 1.
+    """
+    return (1 + np.searchsorted(calibration, scores, "right")) / (len(calibration) + 1)
+
+
+def calibrated_threshold(calibration: np.ndarray, alpha: float = FALSE_ALARMS) -> float:
+    """Score below which p-values are at most alpha, or the lowest one where none can be."""
+    return float(calibration[max(int(alpha * (len(calibration) + 1)) - 1, 0)])
+
+
+def folds(n: int, seed: int | None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Indices of rows to learn from, equally many in each fold, and of others to score.
+
+    Five folds of few rows, two of more; of many, two fifths are learned from once. Rows are scored
+    by models that know fewer rows than the final one, so that errors are rather overestimated.
+    """
+    rng = np.random.default_rng(seed if seed is None else seed % 2**64)
+    order = rng.permutation(n)
+    if n >= MANY:
+        k = 2 * n // 5
+        return [(order[:k], order[k : k + MOST])]
+    k = 5 if n < MANY // 5 else 3 if n < MANY // 2 else 2
+    parts = np.split(order[: n - n % k], k)
+    return [(np.concatenate(parts[:i] + parts[i + 1 :]), part) for i, part in enumerate(parts)]

@@ -30,11 +30,12 @@ from aedetect import (
     GaussianNoise,
     KernelAutoencoder,
     PCADetector,
+    VariationalAutoencoder,
 )
 from aedetect.detectors.saved import KINDS
 from aedetect.models.state import Writer
 from aedetect.rows.blocks import CHUNK
-from aedetect.rows.threshold import find_threshold
+from aedetect.rows.threshold import find_threshold, folds, p_values
 
 every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS, ids=name_of)
 
@@ -430,18 +431,59 @@ def test_threshold_flags_the_share(error, share):
     assert (-error < find_threshold(-error, share)).sum() == round(share * len(error))
 
 
-@given(errors)
-def test_automatic_threshold_flags_the_worst_rows(error):
-    flagged = -error < find_threshold(-error, "auto")
-    assert 1 <= flagged.sum() <= len(error) / 2
-    assert error[flagged].min() > error[~flagged].max()
+@given(st.integers(20, 20_000), st.integers(-9, 9))
+def test_rows_are_scored_by_models_that_do_not_know_them(n, seed):
+    parts = folds(n, seed)
+    assert len({len(some) for some, _ in parts}) == 1
+    for some, others in parts:
+        assert not np.isin(others, some).any()
+        assert len(some) >= 2 * n // 5
+    scored = np.concatenate([others for _, others in parts])
+    assert len(np.unique(scored)) == len(scored) >= min(n - 4, 2000)
 
 
-def test_automatic_threshold_finds_planted_outliers(rng):
-    error = np.r_[rng.lognormal(0, 0.3, 950), rng.lognormal(4, 0.3, 50)]
-    flagged = -error < find_threshold(-error, "auto")
-    assert flagged[950:].all()
-    assert flagged[:950].mean() < 0.02
+@given(errors, errors)
+def test_p_values_are_shares_of_scores_as_low(known, error):
+    found = p_values(-error, np.sort(-known))
+    expected = [(1 + (-known <= -e).sum()) / (1 + len(known)) for e in error]
+    np.testing.assert_array_equal(found, expected)
+
+
+CALIBRATED = [
+    PCADetector(),
+    KernelAutoencoder(),
+    Autoencoder(random_state=0),
+    VariationalAutoencoder(random_state=0),
+    DenoisingAutoencoder(random_state=0),
+    AutoencoderEnsemble(estimator=Autoencoder(epochs=40), n_estimators=3, random_state=0),
+    AnomalyDetector(n_estimators=1, random_state=0),
+]
+
+
+@pytest.mark.parametrize("detector", CALIBRATED, ids=name_of)
+@pytest.mark.parametrize("n", [300, 2100])
+def test_few_new_normal_rows_are_flagged(detector, n, rng):
+    X = rng.standard_normal((n + 2000, 3)) @ rng.standard_normal((3, 12))
+    X += 0.3 * rng.standard_normal(X.shape)
+    detector = clone(detector).fit(X[:n])
+    assert 0.003 < (detector.predict(X[n:]) == -1).mean() < 0.06
+    found = detector.p_values(X[n:])
+    assert found.min() >= 1 / (1 + n)
+    assert found.max() <= 1
+    assert (found < 0.1).mean() < 0.15
+    flagged = detector.predict(X[n:]) == -1
+    assert flagged[found <= 0.025].all()
+    assert not flagged[found > 0.04].any()  # the most anomalous training row may raise it so far
+
+
+def test_what_follows_the_threshold_is_the_same_after_another_fit(rng):
+    X = rng.standard_normal((100, 4))
+    detector = PCADetector().fit(X)
+    calibrated = detector.calibration_scores_
+    np.testing.assert_array_equal(detector.fit(X).calibration_scores_, calibrated)
+    detector.set_params(contamination=0.1).fit(X)
+    with pytest.raises(AttributeError, match="contamination=0.1"):
+        detector.p_values(X)
 
 
 # Search and pipelines -------------------------------------------------------------------------

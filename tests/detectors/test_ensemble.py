@@ -45,7 +45,7 @@ def test_members_equal_models_alone(objective, digits):
     for member in ensemble.estimators_:
         alone = clone(member).fit(digits[:300])
         assert_same_weights(member, alone)
-        assert member.offset_ == pytest.approx(alone.offset_, rel=1e-3)
+        np.testing.assert_allclose(member.score_samples(digits), alone.score_samples(digits), 1e-3)
         np.testing.assert_allclose(member.loss_curve_, alone.loss_curve_, rtol=1e-3)
     seeds = {member.random_state for member in ensemble.estimators_}
     assert len(seeds) == 3
@@ -68,12 +68,12 @@ def test_an_ensemble_of_one_is_the_model(digits):
     ensemble = AutoencoderEnsemble(estimator=Autoencoder(epochs=5), n_estimators=1, random_state=0)
     ensemble.fit(digits[:300])
     model = clone(ensemble.estimators_[0]).fit(digits[:300])
-    for method in ("score_samples", "transform", "reconstruct", "score_features", "predict"):
+    for method in ("score_samples", "transform", "reconstruct", "score_features"):
         given = digits[300:400]
         np.testing.assert_array_equal(
             getattr(ensemble, method)(given), getattr(model, method)(given)
         )
-    assert ensemble.offset_ == model.offset_
+    assert ensemble.offset_ == pytest.approx(model.offset_, rel=0.2)  # of other folds
 
 
 def test_members_stop_early_each_on_its_own(digits):

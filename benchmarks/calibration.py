@@ -1,0 +1,173 @@
+"""How many new normal rows each detector flags with the threshold it chooses itself.
+
+``python benchmarks/calibration.py --data DIR`` reads ``*.npz`` with X and y (1 = anomaly), from
+https://github.com/Minqi824/ADBench (BSD-2), folder adbench/datasets/Classical. Detectors learn from
+half of the normal rows (at most --rows) of a table; of the other half, the share that is flagged is
+printed in per cent, a mean over seeds, and in brackets the share of anomalies that is. Tables with
+fewer than 200 rows to learn from are left out. Then, for each detector of this package, the CPU
+time of a fit with the threshold it chooses, as a multiple of one with a given share, and how
+conformal detectors, rules and false discovery rates do.
+"""
+
+import argparse
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.datasets import load_breast_cancer
+from sklearn.ensemble import IsolationForest
+from sklearn.neighbors import LocalOutlierFactor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from aedetect import (
+    AnomalyDetector,
+    Autoencoder,
+    AutoencoderEnsemble,
+    ContractiveAutoencoder,
+    DenoisingAutoencoder,
+    KernelAutoencoder,
+    MemoryAutoencoder,
+    PCADetector,
+    SparseAutoencoder,
+    VariationalAutoencoder,
+)
+
+OURS = {
+    "PCA": PCADetector(),
+    "kernel": KernelAutoencoder(),
+    "default": AnomalyDetector(),
+    "plain": Autoencoder(),
+    "sparse": SparseAutoencoder(),
+    "denoising": DenoisingAutoencoder(),
+    "contractive": ContractiveAutoencoder(),
+    "variational": VariationalAutoencoder(),
+    "memory": MemoryAutoencoder(),
+    "ensemble": AutoencoderEnsemble(n_estimators=4),
+}
+FEWEST = 200
+
+
+def peers() -> dict[str, Any]:
+    """Detectors of scikit-learn and, where it is installed, of PyOD, with their own thresholds."""
+    found: dict[str, Any] = {
+        "IForest": IsolationForest(),
+        "LOF": LocalOutlierFactor(novelty=True),
+    }
+    try:
+        from pyod.models.auto_encoder import AutoEncoder
+        from pyod.models.knn import KNN
+    except ModuleNotFoundError:
+        return found
+    return found | {"PyOD kNN": PyOD(KNN), "PyOD AE": PyOD(AutoEncoder)}
+
+
+class PyOD:
+    """A detector of PyOD, as it comes: it flags a tenth of the training rows."""
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self.make = make
+
+    def fit(self, X: np.ndarray) -> "PyOD":
+        self.detector = self.make().fit(X)
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return 1 - 2 * self.detector.predict(X)
+
+
+def seeded(detector: Any, seed: int, **params: Any) -> Any:
+    """A fresh detector behind standardised columns."""
+    if isinstance(detector, PyOD):
+        return make_pipeline(StandardScaler(), PyOD(detector.make))
+    params |= {"random_state": seed} if "random_state" in detector.get_params() else {}
+    return make_pipeline(StandardScaler(), type(detector)(**detector.get_params() | params))
+
+
+def shares(path: Path, detectors: dict[str, Any], args: argparse.Namespace) -> None:
+    """Print a line: what each detector flags of a table's other normal rows."""
+    with np.load(path, allow_pickle=True) as file:
+        X, y = file["X"].astype(float), file["y"]
+    normal = np.flatnonzero(y == 0)
+    n = min(len(normal) // 2, args.rows)
+    if n < FEWEST:
+        return
+    flagged = defaultdict(list)
+    for seed in range(args.seeds):
+        order = np.random.default_rng(seed).permutation(normal)
+        learned, others, odd = X[order[:n]], X[order[n : 2 * n]], X[y == 1][: args.rows]
+        for name, detector in detectors.items():
+            fitted = seeded(detector, seed).fit(learned)
+            flagged[name].append([(fitted.predict(part) == -1).mean() for part in (others, odd)])
+    cells = {name: 100 * np.mean(found, axis=0) for name, found in flagged.items()}
+    line = " ".join(f"{new:5.1f} ({odd:3.0f})" for new, odd in cells.values())
+    print(f"{path.stem:20} {n:6} {line}", flush=True)
+    for name, (new, _) in cells.items():
+        args.found[name].append(new)
+
+
+def costs(detectors: dict[str, Any], rounds: int) -> None:
+    """Print CPU times of fits with contamination="auto" over those with 0.1."""
+    print("\nA fit with contamination='auto' over one with 0.1, CPU time, medians")
+    print(f"{'rows x columns':20} " + " ".join(f"{name:>11}" for name in detectors))
+    for n, d in ((250, 10), (1_000, 20), (4_900, 20), (5_000, 20), (20_000, 20)):
+        rng = np.random.default_rng(0)
+        X = rng.standard_normal((n, d)) @ rng.standard_normal((d, d))
+        ratios = []
+        for detector in detectors.values():
+            times: dict[Any, list[float]] = {"auto": [], 0.1: []}
+            for _ in range(rounds):
+                for contamination, taken in times.items():
+                    start = time.process_time()
+                    seeded(detector, 0, contamination=contamination).fit(X)
+                    taken.append(time.process_time() - start)
+            ratios.append(np.median(times["auto"]) / np.median(times[0.1]))
+        print(
+            f"{n:7,} x {d:3}" + " " * 8 + " ".join(f"{ratio:11.2f}" for ratio in ratios), flush=True
+        )
+
+
+def quick_start() -> None:
+    """Print what README's quick start flags."""
+    X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    benign, malignant = X[y == 1], X[y == 0]
+    print("\nREADME's quick start, per cent flagged")
+    for detector in (
+        AnomalyDetector(random_state=0),
+        make_pipeline(StandardScaler(), Autoencoder(latent_dim=4, random_state=0)),
+    ):
+        fitted = detector.fit(benign[:250])
+        new, odd = (100 * (fitted.predict(rows) == -1).mean() for rows in (benign[250:], malignant))
+        print(f"{type(detector).__name__:20} new normal rows {new:4.1f}, malignant ones {odd:4.1f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder of ADBench's tables")
+    parser.add_argument("--rows", type=int, default=6_000)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3, help="of the costs")
+    parser.add_argument("--only", nargs="*", help="detectors, by name")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    ours = {name: d for name, d in OURS.items() if not args.only or name in args.only}
+    detectors = ours | {n: d for n, d in peers().items() if not args.only or n in args.only}
+    quick_start()
+    if args.data:
+        args.found = defaultdict(list)
+        print("\nPer cent of new normal rows flagged (of anomalies)")
+        print(f"{'':20} {'rows':>6} " + " ".join(f"{name:>11}" for name in detectors))
+        for path in sorted(args.data.glob("[0-9]*.npz")):
+            shares(path, detectors, args)
+        for label, function in (("mean", np.mean), ("most", np.max)):
+            values = (function(found) for found in args.found.values())
+            print(f"{label:27} " + " ".join(f"{value:5.1f}      " for value in values))
+    costs(ours, args.rounds)
+
+
+if __name__ == "__main__":
+    main()
