@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .detectors.anomaly import AnomalyDetector as AnomalyDetector
     from .detectors.autoencoder import Autoencoder as Autoencoder
+    from .detectors.conformal import ConformalDetector as ConformalDetector
     from .detectors.contractive import ContractiveAutoencoder as ContractiveAutoencoder
     from .detectors.core import RobustCore as RobustCore
     from .detectors.denoising import DenoisingAutoencoder as DenoisingAutoencoder
@@ -13,9 +14,17 @@ if TYPE_CHECKING:
     from .detectors.kernel import KernelAutoencoder as KernelAutoencoder
     from .detectors.memory import MemoryAutoencoder as MemoryAutoencoder
     from .detectors.pca import PCADetector as PCADetector
+    from .detectors.rules import MAD as MAD
+    from .detectors.rules import AlertBudget as AlertBudget
+    from .detectors.rules import EmpiricalNull as EmpiricalNull
+    from .detectors.rules import FromLabels as FromLabels
+    from .detectors.rules import Quantile as Quantile
+    from .detectors.rules import Tail as Tail
+    from .detectors.rules import Tukey as Tukey
     from .detectors.saved import load as load
     from .detectors.saved import save as save
     from .detectors.sparse import SparseAutoencoder as SparseAutoencoder
+    from .detectors.threshold import Threshold as Threshold
     from .detectors.variational import VariationalAutoencoder as VariationalAutoencoder
     from .networks.convolution import Conv1d as Conv1d
     from .networks.convolution import Conv2d as Conv2d
@@ -33,27 +42,36 @@ __version__ = "0.1.0"
 
 # Loaded on first use, so that `import aedetect` costs nothing and the command line answers at once.
 _HOMES = {
+    "AlertBudget": "detectors.rules",
     "AnomalyDetector": "detectors.anomaly",
     "Autoencoder": "detectors.autoencoder",
     "AutoencoderEnsemble": "detectors.ensemble",
+    "ConformalDetector": "detectors.conformal",
     "ContractiveAutoencoder": "detectors.contractive",
     "Conv1d": "networks.convolution",
     "Conv2d": "networks.convolution",
     "DenoisingAutoencoder": "detectors.denoising",
     "Dense": "networks.dense",
     "Downsample": "objectives.corruption",
+    "EmpiricalNull": "detectors.rules",
+    "FromLabels": "detectors.rules",
     "GaussianNoise": "objectives.corruption",
     "Grayscale": "objectives.corruption",
     "KernelAutoencoder": "detectors.kernel",
+    "MAD": "detectors.rules",
     "MaskingNoise": "objectives.corruption",
     "MemoryAutoencoder": "detectors.memory",
     "PCADetector": "detectors.pca",
     "Patch": "objectives.corruption",
+    "Quantile": "detectors.rules",
     "RobustCore": "detectors.core",
     "SaltAndPepper": "objectives.corruption",
     "SparseAutoencoder": "detectors.sparse",
     "SwapNoise": "objectives.corruption",
+    "Tail": "detectors.rules",
+    "Threshold": "detectors.threshold",
     "Tied": "networks.dense",
+    "Tukey": "detectors.rules",
     "VariationalAutoencoder": "detectors.variational",
     "load": "detectors.saved",
     "save": "detectors.saved",

@@ -4,10 +4,11 @@ import os
 
 import pytest
 from estimators import ESTIMATORS, name_of
+from sklearn.ensemble import IsolationForest
 from sklearn.utils import estimator_checks as checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from aedetect import RobustCore
+from aedetect import MAD, ConformalDetector, PCADetector, RobustCore, Threshold
 
 # Those checks learn from noise, of which a code rightly tells nothing, and from a few rows.
 pytestmark = pytest.mark.filterwarnings(
@@ -23,7 +24,15 @@ def test_array_api_checks_are_on():
     assert os.environ["SCIPY_ARRAY_API"] == "1"
 
 
-GENERATED = parametrize_with_checks([*ESTIMATORS, RobustCore()])
+FOREST = IsolationForest(n_estimators=20, random_state=0)
+WRAPPERS = [  # alpha is large for the checks that fit on 10 rows
+    ConformalDetector(estimator=FOREST, alpha=0.4),
+    ConformalDetector(estimator=PCADetector(), method="cross", alpha=0.4),
+    ConformalDetector(estimator=PCADetector(), method="jackknife+", alpha=0.4),
+    Threshold(estimator=PCADetector()),
+    Threshold(estimator=FOREST, rule=MAD(k=2)),
+]
+GENERATED = parametrize_with_checks([*ESTIMATORS, *WRAPPERS, RobustCore()])
 
 
 # A list, as pytest 9.1 deprecates the generator that scikit-learn 1.9.0 gives it.

@@ -27,7 +27,7 @@ class Deciding(RowInput):
     Parameters
     ----------
     contamination : float or "auto", default="auto"
-        "auto" sets the threshold so that about 2.5 % of new normal rows are flagged: it comes from
+        "auto" sets the threshold so that about 3 % of new normal rows are flagged: it comes from
         scores of training rows by models that did not learn from them. A number from 0 to 0.5 is
         the share of training rows to flag.
     """

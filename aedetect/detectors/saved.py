@@ -28,7 +28,7 @@ from sklearn.preprocessing import (
 
 from ..files import whole_file
 from ..models import ensemble, frame, kernel, linear, parts, surprise, trained
-from ..models.base import Model
+from ..models.base import Model, refuse_shapes
 from ..models.state import Reader, Writer
 from ..networks import Conv1d, Conv2d, Dense, Tied
 from ..objectives import corruption
@@ -38,6 +38,7 @@ from ..params import check
 from .anomaly import AnomalyDetector
 from .autoencoder import Autoencoder
 from .base import Detector
+from .conformal import ConformalDetector
 from .contractive import Contractive, ContractiveAutoencoder
 from .core import RobustCore
 from .denoising import Denoising, DenoisingAutoencoder
@@ -45,8 +46,11 @@ from .ensemble import AutoencoderEnsemble
 from .kernel import KernelAutoencoder
 from .memory import MemoryAutoencoder, MemoryObjective
 from .pca import PCADetector
+from .rules import MAD, AlertBudget, EmpiricalNull, FromLabels, Quantile, Tail, Tukey
 from .sparse import Sparse, SparseAutoencoder
+from .threshold import Threshold
 from .variational import Variational, VariationalAutoencoder
+from .wrapper import Wrapper
 
 FORMAT = 1
 UNREADABLE = (  # what a forged file may raise
@@ -55,7 +59,9 @@ UNREADABLE = (  # what a forged file may raise
 MAX_HEADER = 2**22  # bytes
 
 OURS = (
-    AnomalyDetector, Autoencoder, AutoencoderEnsemble, ContractiveAutoencoder, DenoisingAutoencoder,
+    AlertBudget, AnomalyDetector, Autoencoder, AutoencoderEnsemble, ConformalDetector,
+    ContractiveAutoencoder, DenoisingAutoencoder, EmpiricalNull, FromLabels, MAD, Quantile, Tail,
+    Threshold, Tukey,
     KernelAutoencoder, MemoryAutoencoder, PCADetector, RobustCore, SparseAutoencoder,
     VariationalAutoencoder, Contractive, Denoising, MemoryObjective, Objective, Sparse, Swapping,
     Variational, Conv1d, Conv2d, Dense, Tied, ensemble.EnsembleModel, frame.Frame,
@@ -270,11 +276,20 @@ def _check(thing: Any) -> None:
                 _check(step)
     elif isinstance(thing, RobustCore):
         check(thing)
+    elif isinstance(thing, Wrapper):
+        check(thing)
+        for name in ("estimator", "estimator_"):
+            if getattr(thing, name, None) is not None:
+                _check(getattr(thing, name))
+        for member in getattr(thing, "estimators_", []):
+            _check(member)
+        _check_threshold(thing)
     elif isinstance(thing, Detector):
         check(thing)
+        _check_threshold(thing)
         if hasattr(thing, "model_"):
             known = thing.model_, thing.offset_, thing.n_features_in_
-            if not all(map(isinstance, known, (Model, float, int))) or math.isnan(thing.offset_):
+            if not all(map(isinstance, known, (Model, float, int))):
                 raise ValueError(f"{type(thing).__name__} was not fitted as it says: {known}")
             thing.model_.check(thing.n_features_in_)
         for member in getattr(thing, "estimators_", []):
@@ -284,3 +299,12 @@ def _check(thing: Any) -> None:
             f"{type(thing).__module__}.{type(thing).__qualname__} is no estimator that a file "
             "without code can hold; see aedetect.save for what it can."
         )
+
+
+def _check_threshold(thing: Any) -> None:
+    """Raise where the threshold of a fitted detector, or what it was found from, cannot be."""
+    offset = getattr(thing, "offset_", 0.0)
+    if not isinstance(offset, float) or math.isnan(offset):
+        raise ValueError(f"offset_={offset!r} is no threshold")
+    if (scores := getattr(thing, "calibration_scores_", None)) is not None:
+        refuse_shapes(calibration_scores_=(scores, (None,)))

@@ -7,8 +7,8 @@ import numpy as np
 from ..params import Range
 
 Contamination = Literal["auto"] | Annotated[float, Range(0, 0.5)]
-FALSE_ALARMS = 0.025  # share of new normal rows that contamination="auto" lets a detector flag
-AT_MOST = 0.04  # the same where the most anomalous training row asks for more
+FALSE_ALARMS = 0.03  # share of new normal rows that contamination="auto" lets a detector flag
+AT_MOST = 0.045  # the same where the most anomalous training row asks for more
 FEWEST = 20  # rows from which this share can be told
 MANY, MOST = 5_000, 2_000  # rows from which one split is enough; rows scored in it at most
 
@@ -65,13 +65,13 @@ def calibrated_threshold(calibration: np.ndarray, alpha: float = FALSE_ALARMS) -
 def folds(n: int, seed: int | None) -> list[tuple[np.ndarray, np.ndarray]]:
     """Indices of rows to learn from, equally many in each fold, and of others to score.
 
-    Five folds of few rows, two of more; of many, two fifths are learned from once. Rows are scored
+    Five folds of few rows, two of more; of many, a third is learned from once. Rows are scored
     by models that know fewer rows than the final one, so that errors are rather overestimated.
     """
     rng = np.random.default_rng(seed if seed is None else seed % 2**64)
     order = rng.permutation(n)
     if n >= MANY:
-        k = 2 * n // 5
+        k = n // 3
         return [(order[:k], order[k : k + MOST])]
     k = 5 if n < MANY // 5 else 3 if n < MANY // 2 else 2
     parts = np.split(order[: n - n % k], k)

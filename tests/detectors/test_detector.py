@@ -437,7 +437,7 @@ def test_rows_are_scored_by_models_that_do_not_know_them(n, seed):
     assert len({len(some) for some, _ in parts}) == 1
     for some, others in parts:
         assert not np.isin(others, some).any()
-        assert len(some) >= 2 * n // 5
+        assert len(some) >= n // 3
     scored = np.concatenate([others for _, others in parts])
     assert len(np.unique(scored)) == len(scored) >= min(n - 4, 2000)
 
@@ -472,8 +472,8 @@ def test_few_new_normal_rows_are_flagged(detector, n, rng):
     assert found.max() <= 1
     assert (found < 0.1).mean() < 0.15
     flagged = detector.predict(X[n:]) == -1
-    assert flagged[found <= 0.025].all()
-    assert not flagged[found > 0.04].any()  # the most anomalous training row may raise it so far
+    assert flagged[found <= 0.03].all()
+    assert not flagged[found > 0.045].any()  # the most anomalous training row may raise it so far
 
 
 def test_what_follows_the_threshold_is_the_same_after_another_fit(rng):
