@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .detectors.saved import load as load
     from .detectors.saved import save as save
     from .detectors.sparse import SparseAutoencoder as SparseAutoencoder
+    from .detectors.tabular import make_detector as make_detector
     from .detectors.threshold import Threshold as Threshold
     from .detectors.variational import VariationalAutoencoder as VariationalAutoencoder
     from .networks.convolution import Conv1d as Conv1d
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .objectives.corruption import Patch as Patch
     from .objectives.corruption import SaltAndPepper as SaltAndPepper
     from .objectives.corruption import SwapNoise as SwapNoise
+    from .tables.encoder import TableEncoder as TableEncoder
 
 __version__ = "0.1.0"
 
@@ -68,12 +70,14 @@ _HOMES = {
     "SaltAndPepper": "objectives.corruption",
     "SparseAutoencoder": "detectors.sparse",
     "SwapNoise": "objectives.corruption",
+    "TableEncoder": "tables.encoder",
     "Tail": "detectors.rules",
     "Threshold": "detectors.threshold",
     "Tied": "networks.dense",
     "Tukey": "detectors.rules",
     "VariationalAutoencoder": "detectors.variational",
     "load": "detectors.saved",
+    "make_detector": "detectors.tabular",
     "save": "detectors.saved",
 }
 

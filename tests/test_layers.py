@@ -19,6 +19,7 @@ ROOMS = [  # from the ground up; a file imports from its own room and from those
     "chance",
     "rows",
     "metrics",
+    "tables",
     "networks",
     "objectives",
     "training",

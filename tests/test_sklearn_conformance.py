@@ -8,7 +8,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.utils import estimator_checks as checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from aedetect import MAD, ConformalDetector, PCADetector, RobustCore, Threshold
+from aedetect import MAD, ConformalDetector, PCADetector, RobustCore, TableEncoder, Threshold
 
 # Those checks learn from noise, of which a code rightly tells nothing, and from a few rows.
 pytestmark = pytest.mark.filterwarnings(
@@ -32,7 +32,7 @@ WRAPPERS = [  # alpha is large for the checks that fit on 10 rows
     Threshold(estimator=PCADetector()),
     Threshold(estimator=FOREST, rule=MAD(k=2)),
 ]
-GENERATED = parametrize_with_checks([*ESTIMATORS, *WRAPPERS, RobustCore()])
+GENERATED = parametrize_with_checks([*ESTIMATORS, *WRAPPERS, RobustCore(), TableEncoder()])
 
 
 # A list, as pytest 9.1 deprecates the generator that scikit-learn 1.9.0 gives it.

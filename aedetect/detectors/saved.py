@@ -35,6 +35,8 @@ from ..objectives import corruption
 from ..objectives.base import Objective
 from ..objectives.swaps import Swapping
 from ..params import check
+from ..tables.columns import Category, Number, Time
+from ..tables.encoder import TableEncoder
 from .anomaly import AnomalyDetector
 from .autoencoder import Autoencoder
 from .base import Detector
@@ -61,7 +63,7 @@ MAX_HEADER = 2**22  # bytes
 OURS = (
     AlertBudget, AnomalyDetector, Autoencoder, AutoencoderEnsemble, ConformalDetector,
     ContractiveAutoencoder, DenoisingAutoencoder, EmpiricalNull, FromLabels, MAD, Quantile, Tail,
-    Threshold, Tukey,
+    TableEncoder, Threshold, Tukey, Category, Number, Time,
     KernelAutoencoder, MemoryAutoencoder, PCADetector, RobustCore, SparseAutoencoder,
     VariationalAutoencoder, Contractive, Denoising, MemoryObjective, Objective, Sparse, Swapping,
     Variational, Conv1d, Conv2d, Dense, Tied, ensemble.EnsembleModel, frame.Frame,
@@ -87,8 +89,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     estimator : estimator
-        A detector of this package, `RobustCore`, or a Pipeline of such and of scikit-learn's
-        StandardScaler, MinMaxScaler, RobustScaler, QuantileTransformer, PowerTransformer,
+        A detector of this package, `RobustCore`, `TableEncoder`, or a Pipeline of such and of
+        scikit-learn's         StandardScaler, MinMaxScaler, RobustScaler, QuantileTransformer, PowerTransformer,
         SimpleImputer, OneHotEncoder, OrdinalEncoder, ColumnTransformer, PCA and
         FunctionTransformer without a function.
     path : path
@@ -274,8 +276,10 @@ def _check(thing: Any) -> None:
         for _, step in thing.steps:
             if step not in ("passthrough", None):
                 _check(step)
-    elif isinstance(thing, RobustCore):
+    elif isinstance(thing, RobustCore | TableEncoder):
         check(thing)
+        for column in getattr(thing, "columns_", []):
+            column.check()
     elif isinstance(thing, Wrapper):
         check(thing)
         for name in ("estimator", "estimator_"):

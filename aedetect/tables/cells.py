@@ -1,0 +1,88 @@
+"""Cells of a column as numbers, times or texts, where that is what they say."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
+
+MISSING = ("", "?", "-", "na", "n/a", "#n/a", "nan", "null", "none")  # in any case
+UNIT = re.compile(r"^[$€£¥]\s*|\s*[%€$£¥]$")
+THOUSANDS = re.compile(r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$")
+DECIMAL_COMMA = re.compile(r"^[-+]?(\d{1,3}(\.\d{3})+|\d+)?(,\d+)?(e[-+]?\d+)?$", re.IGNORECASE)
+DATES = ("%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y")
+CLOCKS = ("", " %H:%M", " %H:%M:%S")
+FORMATS = ("ISO8601", *(date + clock for date in DATES for clock in CLOCKS))
+
+
+def as_text(column: pd.Series) -> np.ndarray:
+    """Cells as stripped text, None where one is missing."""
+    cells = column.to_numpy(object)
+    given = pd.notna(cells)
+    texts = np.full(len(cells), None, object)
+    texts[given] = [str(cell).strip() for cell in cells[given]]
+    texts[[text is not None and text.lower() in MISSING for text in texts]] = None
+    return texts
+
+
+def as_numbers(column: pd.Series, decimal: str = ".") -> tuple[np.ndarray, np.ndarray]:
+    """Cells as float64, NaN where one is missing or no number, and which ones are no numbers.
+
+    Text may have a thousands separator, a per cent sign or a currency: "1,234.5", "5 %", "$3".
+    """
+    if is_datetime64_any_dtype(column.dtype):
+        return np.full(len(column), np.nan), column.notna().to_numpy()
+    if is_numeric_dtype(column.dtype) and not is_bool_dtype(column.dtype):
+        return column.to_numpy(np.float64, na_value=np.nan), np.zeros(len(column), bool)
+    texts = as_text(column)
+    given = np.array([text is not None for text in texts], bool)
+    plain = [_plain(text, decimal) for text in texts[given]]
+    numbers = np.full(len(texts), np.nan)
+    try:
+        numbers[given] = pd.to_numeric(np.array(plain, object), errors="coerce")
+    except OverflowError:  # an integer of hundreds of digits
+        numbers[given] = [_number(text) for text in plain]
+    return numbers, given & np.isnan(numbers)
+
+
+def _plain(text: str, decimal: str) -> str:
+    text = UNIT.sub("", text)
+    if decimal == "," and DECIMAL_COMMA.match(text):
+        return text.replace(".", "").replace(",", ".")
+    return text.replace(",", "") if THOUSANDS.match(text) else text
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
+
+
+def time_format(column: pd.Series) -> str | None:
+    """How the times of a column are written: "" where they are no text, None where not at all."""
+    if is_datetime64_any_dtype(column.dtype):
+        return ""
+    texts = as_text(column)
+    given = texts[[text is not None for text in texts]]
+    if not len(given) or not all(re.search(r"\d.*[-/.: ].*\d", text) for text in given[:20]):
+        return None
+    for form in FORMATS:
+        if all(_all_are_times(some, form) for some in (given[:20], given)):
+            return form
+    return None
+
+
+def _all_are_times(texts: np.ndarray, form: str) -> bool:
+    return bool(pd.to_datetime(texts, format=form, errors="coerce", utc=True).notna().all())
+
+
+def as_times(column: pd.Series, form: str) -> np.ndarray:
+    """Cells as days since 1970 in float64, NaN where one is missing or no time in that format."""
+    cells: Any = column
+    if not is_datetime64_any_dtype(column.dtype):
+        cells = pd.Series(as_text(column))
+    times = pd.to_datetime(cells, format=form or None, errors="coerce", utc=True)
+    days = (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+    return np.asarray(days, np.float64)

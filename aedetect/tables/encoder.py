@@ -1,0 +1,246 @@
+"""A table of numbers, texts and times as rows of numbers."""
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import issparse
+from sklearn.base import TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from ..params import Count, Params
+from ..warn import warn
+from .columns import Column, kind_of, reason_to_leave_out
+
+SHOWN = 5  # names in a message
+
+
+class TableEncoder(TransformerMixin, Params):
+    """Turns a table as people have it into rows of numbers, and back.
+
+    Numbers stay as they are, also those written "1,234", "5 %" or "$3". Times become days, and the
+    hour and the weekday as points of a circle. Texts become a column of 0 and 1 for each of the
+    most frequent, and one that says how rare a text is: a text that was never seen is very rare,
+    and no error. Missing numbers stay missing; for texts, to be missing is another text.
+
+    Columns that say nothing of other rows are left out: constant ones, and of tables with names
+    those with another text or whole number in each row, running numbers, and times that only go on.
+
+    Parameters
+    ----------
+    keep : tuple of str, default=()
+        Columns not to leave out.
+    max_categories : int, default=20
+        Texts of a column that get a column of their own.
+
+    Attributes
+    ----------
+    columns_ : list of Column
+        What each column that is used holds.
+    left_out_ : dict of str to str
+        Other columns, and why.
+    origin_ : ndarray of int
+        For each encoded column, which of `columns_` it comes from.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only where `X` had column names.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from aedetect import TableEncoder
+    >>> table = pd.DataFrame({"price": ["$1,000", "$30"], "colour": ["red", "blue"]})
+    >>> encoder = TableEncoder().fit(table)
+    >>> encoder.transform(table)
+    array([[1000.,    1.,    0.],
+           [  30.,    0.,    0.]])
+    >>> encoder.inverse_transform([[20.0, 0.9, 0]])
+       price colour
+    0   20.0    red
+    """
+
+    keep: tuple[str, ...] = ()
+    max_categories: Count = 20
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Find out what the columns hold.
+
+        Parameters
+        ----------
+        X : DataFrame of pandas or polars, or array-like of shape (n_samples, n_features)
+            Rows. ``X.attrs["decimal"] = ","`` says that numbers in text have a decimal comma.
+        y : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `X` is no table, if a name occurs twice, or if no column is left.
+
+        Warns
+        -----
+        UserWarning
+            Of columns that are left out, but for constant ones, and of cells that are no numbers
+            in a column of numbers; these count as missing.
+        """
+        self._check_params()
+        frame, named = as_frame(X)
+        if len(frame) < 2:
+            raise ValueError(f"X has n_samples={len(frame)}; expected at least 2.")
+        columns: list[Column] = []
+        left_out: dict[str, str] = {}
+        for name in frame.columns:
+            kind = kind_of(
+                frame[name], str(name), self.max_categories, frame.attrs.get("decimal", ".")
+            )
+            values, wrong = kind.read(frame[name])
+            reason = None if name in self.keep else reason_to_leave_out(kind, values)
+            if reason is not None and (named or reason in ("is empty", "is constant")):
+                left_out[str(name)] = reason
+            else:
+                columns.append(kind)
+                _warn_of_cells(frame[name], kind, wrong)
+        unknown = [name for name in self.keep if name not in frame.columns]
+        if unknown:
+            raise ValueError(f"keep={self.keep!r}: there is no column {unknown[0]!r}.")
+        self._set(columns, left_out, frame, named)
+        return self
+
+    def _set(
+        self, columns: list[Column], left_out: dict[str, str], frame: pd.DataFrame, named: bool
+    ) -> None:
+        if not columns:
+            reasons = ", ".join(f"{name!r} {why}" for name, why in [*left_out.items()][:SHOWN])
+            raise ValueError(f"No column is left to learn from: {reasons}.")
+        self.columns_, self.left_out_ = columns, left_out
+        self.n_features_in_ = frame.shape[1]
+        self.__dict__.pop("feature_names_in_", None)
+        if named:
+            self.feature_names_in_ = np.array([str(name) for name in frame.columns], object)
+        self.origin_ = np.repeat(np.arange(len(columns)), [len(c.parts) for c in columns])
+        told = {name: why for name, why in left_out.items() if why != "is constant"}
+        if told:
+            some = "; ".join(f"{name!r} {why}" for name, why in [*told.items()][:SHOWN])
+            more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+            warn(f"Columns are left out: {some}{more}. keep={tuple(told)[:1]!r} would keep one.")
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Turn rows into numbers. Columns are found by their names, in any order.
+
+        Parameters
+        ----------
+        X : DataFrame of pandas or polars, or array-like of shape (n_samples, n_features)
+            Rows; columns that were not there before are not looked at.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_encoded), float64
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or holds something else than before; the message names it.
+        """
+        check_is_fitted(self)
+        frame, named = as_frame(X)
+        if not (named and hasattr(self, "feature_names_in_")):
+            if frame.shape[1] != self.n_features_in_:
+                raise ValueError(
+                    f"X has {frame.shape[1]} features, but TableEncoder is expecting "
+                    f"{self.n_features_in_} features as input."
+                )
+            frame.columns = getattr(self, "feature_names_in_", frame.columns)
+        missing = [c.name for c in self.columns_ if c.name not in frame.columns]
+        if missing:
+            raise ValueError(f"Column {missing[0]!r} is missing; X has {list(frame.columns)[:20]}.")
+        blocks = []
+        for kind in self.columns_:
+            column = frame[kind.name]
+            values, wrong = kind.read(column)
+            if 2 * wrong.sum() > max(column.notna().sum(), 1):
+                cell = column[wrong].iloc[0]
+                raise ValueError(
+                    f"Column {kind.name!r} held {type(kind).__name__.lower()}s when the encoder "
+                    f"was fitted; now {wrong.sum()} of {len(column)} cells are none, such as "
+                    f"{str(cell)[:40]!r} in row {wrong.argmax() + 1}."
+                )
+            _warn_of_cells(column, kind, wrong)
+            blocks.append(kind.encode(values))
+        return np.column_stack(blocks).astype(np.float64)
+
+    def inverse_transform(self, Z: Any) -> pd.DataFrame:
+        """Tell what table encoded rows come closest to.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n_samples, n_encoded)
+            Encoded rows, also such as a detector has rebuilt.
+
+        Returns
+        -------
+        DataFrame of shape (n_samples, len(columns_))
+            In the units of the table.
+        """
+        check_is_fitted(self)
+        Z = check_array(Z, dtype=np.float64, ensure_all_finite=False)
+        if Z.shape[1] != len(self.origin_):
+            raise ValueError(f"Z has {Z.shape[1]} columns; expected {len(self.origin_)}.")
+        parts = ((c, Z[:, self.origin_ == i]) for i, c in enumerate(self.columns_))
+        return pd.DataFrame({column.name: column.decode(block) for column, block in parts})
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the encoded columns: "colour = red", "colour rarity".
+
+        Parameters
+        ----------
+        input_features : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        ndarray of str objects
+        """
+        check_is_fitted(self)
+        names = [f"{c.name} {part}".strip() for c in self.columns_ for part in c.parts]
+        return np.array(names, object)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def as_frame(X: Any) -> tuple[pd.DataFrame, bool]:
+    """Return rows as a table of pandas whose columns have text for names, and if they had any."""
+    if hasattr(X, "to_pandas"):  # polars and Arrow
+        X = X.to_pandas()
+    named = isinstance(X, pd.DataFrame)
+    if named:
+        frame = X.copy(deep=False)
+    else:
+        if issparse(X):
+            raise TypeError("Sparse data was passed, but TableEncoder takes dense tables.")
+        X = check_array(X, dtype=None, ensure_all_finite=False)
+        frame = pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
+    frame.columns = frame.columns.map(str)
+    if not frame.columns.is_unique:
+        name = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f"X has several columns named {name!r}; rename them.")
+    if not frame.size:
+        check_array(np.empty(frame.shape))  # says which is wanting
+    return frame, named
+
+
+def _warn_of_cells(column: pd.Series, kind: Column, wrong: np.ndarray) -> None:
+    if wrong.any():
+        warn(
+            f"Column {kind.name!r}: {wrong.sum()} cells are no {type(kind).__name__.lower()}s and "
+            f"count as missing, such as {str(column[wrong].iloc[0])[:40]!r} in row "
+            f"{wrong.argmax() + 1}."
+        )

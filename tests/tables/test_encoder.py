@@ -1,0 +1,199 @@
+"""Tables of all sorts as rows of numbers, and back."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import roc_auc_score
+
+import aedetect
+from aedetect import Autoencoder, TableEncoder, make_detector
+from aedetect.tables.cells import as_numbers, as_times, time_format
+from aedetect.tables.columns import Category, Number, Time
+
+N = 200
+
+
+@pytest.fixture
+def table(rng):
+    colour = rng.choice(["red", "blue", "grey", "pink"], N, p=[0.4, 0.3, 0.2, 0.1])
+    return pd.DataFrame(
+        {
+            "weight": np.where(colour == "red", 9, 3) + rng.normal(size=N),
+            "price": [f"${1000 * x:,.2f}" for x in rng.random(N) + 1],
+            "share": [f"{x:.0f} %" for x in 100 * rng.random(N)],
+            "colour": colour,
+            "new": rng.random(N) < 0.5,
+            "when": pd.Timestamp("2024-02-01") + pd.to_timedelta(rng.random(N) * 1e6, unit="s"),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1,234.5", 1234.5), ("5 %", 5), ("$3", 3), ("€ 3", 3), ("3 €", 3), ("-1e-3", -1e-3),
+        ("+7", 7), (" 8 ", 8), ("1,000,000", 1e6), ("9" * 400, np.inf),
+    ],
+)  # fmt: skip
+def test_numbers_in_text(text, number):
+    found, wrong = as_numbers(pd.Series([text]))
+    assert found[0] == number
+    assert not wrong.any()
+
+
+@pytest.mark.parametrize("text", ["", "?", "NA", "N/A", "nan", "null", "None", "-", " "])
+def test_missing_in_text(text):
+    found, wrong = as_numbers(pd.Series([text, "1"]))
+    assert np.isnan(found[0])
+    assert not wrong.any()
+
+
+@pytest.mark.parametrize("text", ["1,23", "abc", "1.2.3", "1 2", "0x10", "12:30"])
+def test_text_that_is_no_number(text):
+    assert as_numbers(pd.Series([text]))[1].all()
+
+
+@given(st.floats(-1e9, 1e9).map(lambda x: round(x, 3)))
+def test_decimal_commas(number):
+    text = f"{number:,.3f}".replace(",", " ").replace(".", ",").replace(" ", ".")
+    assert as_numbers(pd.Series([text]), decimal=",")[0][0] == number
+
+
+@pytest.mark.parametrize(
+    "form", ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%d/%m/%Y", "%b %d, %Y"]
+)
+def test_times_in_text(form, rng):
+    times = pd.Series(pd.Timestamp("2023-01-01") + pd.to_timedelta(rng.integers(0, 700, 90), "D"))
+    texts = times.dt.strftime(form)
+    found = as_times(texts, time_format(texts))
+    np.testing.assert_array_equal(found, (times - pd.Timestamp(0)) / pd.Timedelta(days=1))
+
+
+def test_each_column_is_read_as_what_it_holds(table):
+    encoder = TableEncoder().fit(table)
+    kinds = {column.name: type(column) for column in encoder.columns_}
+    assert kinds == {
+        "weight": Number, "price": Number, "share": Number, "colour": Category, "new": Category,
+        "when": Time,
+    }  # fmt: skip
+    rows = encoder.transform(table)
+    names = encoder.get_feature_names_out()
+    assert rows.shape == (N, len(names))
+    found = pd.DataFrame(rows, columns=names)
+    assert found["price"].between(1000, 2000).all()
+    np.testing.assert_array_equal(found["colour = red"], table["colour"] == "red")
+    shares = table["colour"].map(table["colour"].value_counts())
+    np.testing.assert_allclose(found["colour rarity"], -np.log((shares + 0.5) / (N + 0.5)))
+    hours = table["when"].dt.hour + table["when"].dt.minute / 60
+    assert np.abs(found["when hour sin"] - np.sin(2 * np.pi * hours / 24)).max() < 0.01
+
+
+def test_rows_come_back(table):
+    encoder = TableEncoder().fit(table)
+    back = encoder.inverse_transform(encoder.transform(table))
+    for name in ("colour", "new"):
+        assert (back[name] == table[name].astype(str)).all()
+    np.testing.assert_array_equal(back["weight"], table["weight"])
+    assert (back["when"] - table["when"]).abs().max() < pd.Timedelta(seconds=2)
+
+
+def test_other_forms_of_a_table_are_the_same_table(table):
+    expected = TableEncoder().fit(table).transform(table)
+    forms = [
+        table.convert_dtypes(),
+        table.astype({"colour": "category"}),
+        table.astype(object),
+        table.iloc[:, ::-1].assign(another=1),
+        table.astype({"weight": str, "when": str}),
+    ]
+    encoder = TableEncoder().fit(table)
+    for form in forms[:4]:
+        np.testing.assert_allclose(encoder.transform(form), expected)
+    texts = TableEncoder().fit(forms[4]).transform(forms[4])
+    np.testing.assert_allclose(texts, expected)
+
+
+def test_columns_are_found_by_name_and_missed_by_name(table):
+    encoder = TableEncoder().fit(table)
+    with pytest.raises(ValueError, match="'price' is missing"):
+        encoder.transform(table.drop(columns="price"))
+    with pytest.raises(ValueError, match="'weight' held numbers.*'heavy' in row 1"):
+        encoder.transform(table.assign(weight="heavy"))
+    with pytest.raises(ValueError, match="expecting 6 features"):
+        encoder.transform(table.to_numpy()[:, :4])
+
+
+def test_a_wrong_cell_is_missing_and_told_of(table):
+    table.loc[3, "price"] = "a lot"
+    with pytest.warns(UserWarning, match="'price': 1 cells are no numbers.*'a lot' in row 4"):
+        encoder = TableEncoder().fit(table)
+    rows = encoder.transform(table.iloc[:3])
+    assert np.isfinite(rows).all()
+
+
+def test_what_says_nothing_of_other_rows_is_left_out_with_a_notice(table, rng):
+    odd = table.assign(
+        id=rng.permutation(10 * np.arange(N)),
+        code=[f"x{i}" for i in rng.permutation(N)],
+        row=np.arange(N),
+        time=pd.date_range("2024", periods=N, freq="h"),
+        nothing=None,
+        constant="a",
+    )
+    with pytest.warns(UserWarning, match="'id' has another whole number.*keep=") as told:
+        encoder = TableEncoder().fit(odd)
+    assert len(told) == 1
+    assert set(encoder.left_out_) == {"id", "code", "row", "time", "nothing", "constant"}
+    np.testing.assert_array_equal(encoder.transform(odd), TableEncoder().fit_transform(table))
+    with pytest.warns(UserWarning, match="left out"):
+        kept = TableEncoder(keep=("id", "time")).fit(odd)
+    assert {"id", "time"} <= {column.name for column in kept.columns_}
+    with pytest.raises(ValueError, match="no column 'ids'"):
+        TableEncoder(keep=("ids",)).fit(table)
+    with pytest.raises(ValueError, match="No column is left.*'nothing' is empty"):
+        TableEncoder().fit(odd[["nothing", "constant"]])
+
+
+def test_repeated_names_and_sparse_rows_are_refused(table):
+    with pytest.raises(ValueError, match="several columns named 'weight'"):
+        TableEncoder().fit(pd.concat([table, table], axis=1))
+
+
+def test_unseen_texts_are_surprising(table):
+    detector = make_detector().fit(table)
+    strange = table.assign(colour="octarine")
+    usual = detector.score_samples(table)
+    assert (detector.score_samples(strange) < np.quantile(usual, 0.05)).mean() > 0.8
+
+
+def test_gaps_are_no_surprise(table, rng):
+    gappy = table.mask(rng.random(table.shape) < 0.1)
+    detector = make_detector(Autoencoder(epochs=5, random_state=0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        detector.fit(gappy)
+    assert np.isfinite(detector.score_samples(gappy)).all()
+
+
+@pytest.mark.parametrize(
+    ("estimator", "least"), [(None, 0.97), (IsolationForest(random_state=0), 0.75)]
+)
+def test_odd_rows_of_a_mixed_table_are_found(table, estimator, least):
+    odd = table.head(50).assign(colour="red", weight=0.0, price="$4,000")
+    detector = make_detector(estimator).fit(table)
+    scores = np.r_[detector.score_samples(table), detector.score_samples(odd)]
+    assert roc_auc_score(np.repeat([0, 1], [N, 50]), -scores) > least
+
+
+def test_files_hold_encoders(table, tmp_path):
+    detector = make_detector().fit(table)
+    aedetect.save(detector, tmp_path / "model")
+    loaded = aedetect.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.score_samples(table), detector.score_samples(table))
+    assert clone(loaded).fit(table).predict(table).shape == (N,)
