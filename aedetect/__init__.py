@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .apps.explain import explain as explain
     from .detectors.anomaly import AnomalyDetector as AnomalyDetector
     from .detectors.autoencoder import Autoencoder as Autoencoder
     from .detectors.conformal import ConformalDetector as ConformalDetector
@@ -76,6 +77,7 @@ _HOMES = {
     "Tied": "networks.dense",
     "Tukey": "detectors.rules",
     "VariationalAutoencoder": "detectors.variational",
+    "explain": "apps.explain",
     "load": "detectors.saved",
     "make_detector": "detectors.tabular",
     "save": "detectors.saved",

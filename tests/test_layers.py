@@ -71,7 +71,7 @@ def test_command_line_starts_without(heavy):
 
 
 @pytest.mark.parametrize(
-    "module", ["detectors.pca", "apps.tables", "apps.plot", "apps.explain", "metrics"]
+    "module", ["detectors.pca", "tables.reading", "apps.plot", "apps.explain", "metrics"]
 )
 def test_module_without_networks_needs_no_torch(module):
     loaded = modules_after(f"import aedetect.{module}")

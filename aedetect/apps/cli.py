@@ -1,21 +1,20 @@
-"""The command line: ``aedetect detect TABLE.csv`` and ``aedetect demo``."""
+"""The command line: ``aedetect detect``, ``fit``, ``score``, ``explain``, ``info``, ``demo``."""
 
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from .text import brief, visible
-
-if TYPE_CHECKING:
-    import numpy as np
+from ..tables.text import brief, visible
 
 SEED = click.IntRange(0, 2**32 - 1)  # what numpy takes
 FAILURES = (ValueError, TypeError, OSError, MemoryError, ImportError, RuntimeError)
 LONGEST = 500  # characters of a message
 MAX_BYTES = 2**30  # of text, which take about six times as much memory until their rows are scored
+DETECTORS = ("auto", "default", "autoencoder", "pca", "kernel", "iforest")
 
 
 class _Refusal(click.ClickException):
@@ -46,7 +45,9 @@ class _Commands(click.Group):
                 raise _Refusal(_in_one_line(error.format_message())) from error
             except FAILURES as error:
                 raise _Refusal(_in_one_line(_said_by(error))) from error
-        for text in dict.fromkeys(_in_one_line(str(warning.message)) for warning in caught):
+            finally:
+                texts = [_in_one_line(str(warning.message)) for warning in caught]
+        for text in dict.fromkeys(texts):
             click.echo(f"Warning: {text}", err=True)
         return result
 
@@ -78,6 +79,87 @@ class _Contamination(click.ParamType):
         return share
 
 
+def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+table_argument = click.argument("table", type=click.Path(path_type=Path, readable=False))
+model_option = click.option(
+    "--model", type=click.Path(path_type=Path), required=True, help="File of a fitted detector."
+)
+READING = ("delimiter", "header", "encoding", "na_values", "max_bytes")
+reading = _options(
+    click.option("--delimiter", help="Between the fields of a text file; noticed by default."),
+    click.option(
+        "--header/--no-header", default=None, help="Whether the first line names the columns."
+    ),
+    click.option("--encoding", help="Of a text file, such as latin-1; noticed by default."),
+    click.option(
+        "--na-values", multiple=True, metavar="TEXT", help="Means a missing cell; may be repeated."
+    ),
+    click.option(
+        "--max-bytes",
+        type=click.IntRange(1),
+        default=MAX_BYTES,
+        show_default=True,
+        help="Refuse a table that is larger, once unpacked; it takes six times as much memory.",
+    ),
+)
+learning = _options(
+    click.option(
+        "--exclude", multiple=True, metavar="COLUMN", help="Leave a column out; may be repeated."
+    ),
+    click.option(
+        "--keep", multiple=True, metavar="COLUMN", help="Do not leave out; may be repeated."
+    ),
+    click.option(
+        "--detector",
+        type=click.Choice(DETECTORS),
+        default="auto",
+        show_default=True,
+        help="auto: detect takes an autoencoder, fit the default detector where that is quick.",
+    ),
+    click.option(
+        "--contamination",
+        type=_Contamination(),
+        default="auto",
+        show_default=True,
+        help="Share of rows to flag.",
+    ),
+    click.option("--seed", type=SEED, default=0, show_default=True),
+    click.option("--device", default="auto", show_default=True, help="cpu, cuda, ..."),
+)
+truth = _options(
+    click.option(
+        "--label",
+        metavar="COLUMN",
+        help="Column with the truth: +1 inlier, -1 outlier, or see --outlier and --normal. Not "
+        "learned from.",
+    ),
+    click.option(
+        "--outlier",
+        multiple=True,
+        metavar="VALUE",
+        help="Value of the label column that marks outliers; may be repeated.",
+    ),
+    click.option("--normal", metavar="VALUE", help="Value that marks all other rows."),
+)
+showing = _options(
+    click.option(
+        "--output", type=click.Path(path_type=Path), help="Write all scored rows to this CSV."
+    ),
+    click.option(
+        "--top", type=click.IntRange(0), default=10, show_default=True, help="Rows to show."
+    ),
+    click.option("--fail-on-anomaly", is_flag=True, help="Exit with 1 if a row is flagged."),
+)
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="aedetect")
 def main() -> None:
@@ -85,87 +167,82 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("table", type=click.Path(path_type=Path, readable=False))
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="Write all scored rows to this CSV."
-)
-@click.option(
-    "--top", type=click.IntRange(0), default=10, show_default=True, help="Strangest rows to show."
-)
-@click.option(
-    "--contamination",
-    type=_Contamination(),
-    default="auto",
-    show_default=True,
-    help="Share of rows to flag.",
-)
-@click.option(
-    "--exclude", multiple=True, metavar="COLUMN", help="Leave a column out; may be repeated."
-)
-@click.option(
-    "--label",
-    metavar="COLUMN",
-    help="Column with the truth: +1 inlier, -1 outlier, or see --outlier. Not learned from.",
-)
-@click.option("--outlier", metavar="VALUE", help="Value of the label column that marks outliers.")
-@click.option(
-    "--delimiter", default=",", show_default=True, help="Between the fields of a text file."
-)
-@click.option("--seed", type=SEED, default=0, show_default=True)
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
-@click.option(
-    "--max-bytes",
-    type=click.IntRange(1),
-    default=MAX_BYTES,
-    show_default=True,
-    help="Refuse a table that is larger, once unpacked; it takes six times as much memory or more.",
-)
+@table_argument
+@_options(showing, learning, truth, reading)
 def detect(
-    table: Path,
-    output: Path | None,
-    top: int,
-    contamination: Any,
-    exclude: tuple[str, ...],
-    label: str | None,
-    outlier: str | None,
-    delimiter: str,
-    seed: int,
-    device: str,
-    max_bytes: int,
+    table: Path, output: Path | None, top: int, fail_on_anomaly: bool, **options: Any
 ) -> None:
-    """Score the rows of TABLE, a CSV or Parquet file of numbers.
+    """Learn from the rows of TABLE, and score them.
 
-    The strangest rows go to standard output with the three features that contribute most, a
+    TABLE is a file of delimited text, also gzipped, or of Parquet, Feather or Excel; - is standard
+    input. The strangest rows go to standard output with the three columns that contribute most, a
     summary to standard error. Rows are counted from 1, the row below the header. In the CSV, text
     that a spreadsheet would take for a formula has an apostrophe in front.
     """
     _check_output(output, table)
-    if outlier is not None and label is None:
-        raise ValueError(f"--outlier {brief(outlier)}: name the column it stands in with --label")
-    from .tables import numeric_columns, read_table, write_csv
+    _refuse_marks(**options)
+    frame = _read(table, options)
 
-    frame = read_table(table, delimiter, max_bytes)
-    truth = None if label is None else _is_outlier(frame, label, outlier)
-    numbers = numeric_columns(frame, [*exclude, *([] if label is None else [label])])
+    from .work import detected
 
-    from .explain import explain_rows
-
-    _check_device(device)
-    detector = _detector(contamination=contamination, random_state=seed, device=device)
-    rows = explain_rows(detector.fit(numbers), numbers)
-    summary = _summary(table, detector, rows, output, truth)
-    if output is not None:
-        write_csv(rows, output)
-    if top:
-        _show(rows.sort_values("score", kind="stable").head(top))
-    click.echo(visible(summary), err=True)
+    _finish(detected(table, frame, _bar, **options), output, top, fail_on_anomaly)
 
 
-def _show(rows: Any) -> None:
-    """Print rows; names of columns come from the table, and may hold anything."""
-    names = rows.select_dtypes(exclude="number").columns
-    shown = rows.assign(**{name: rows[name].map(lambda x: brief(visible(x))) for name in names})
-    click.echo(shown.to_string(index=False, float_format="{:.4g}".format))
+@main.command()
+@table_argument
+@model_option
+@_options(learning, reading)
+def fit(table: Path, model: Path, **options: Any) -> None:
+    """Learn from the rows of TABLE, which should be normal ones, and write the model to a file."""
+    _check_output(model, table, csv=False)
+    frame = _read(table, options)
+
+    from .work import fitted
+
+    for line in fitted(table, frame, model, _bar, **options):
+        click.echo(visible(line), err=True)
+
+
+@main.command()
+@table_argument
+@model_option
+@_options(showing, truth, reading)
+def score(
+    table: Path, model: Path, output: Path | None, top: int, fail_on_anomaly: bool, **options: Any
+) -> None:
+    """Score the rows of TABLE with a model that was fitted before."""
+    _check_output(output, table)
+    _refuse_marks(**options)
+    frame = _read(table, options)
+
+    from .work import scored
+
+    _finish(scored(table, frame, model, **options), output, top, fail_on_anomaly)
+
+
+@main.command()
+@table_argument
+@model_option
+@click.option("--row", type=click.IntRange(1), required=True, help="Which row, from 1.")
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Columns.")
+@reading
+def explain(table: Path, model: Path, row: int, top: int, **options: Any) -> None:
+    """Say what is strange in a row of TABLE."""
+    frame = _read(table, options)
+
+    from .work import explained
+
+    click.echo(visible_table(explained(table, frame, model, row, top)))
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+def info(model: Path) -> None:
+    """Say what is in a model's file."""
+    from .work import described
+
+    for line in described(model):
+        click.echo(visible(line))
 
 
 @main.command()
@@ -181,31 +258,55 @@ def demo(output_dir: Path, seed: int) -> None:
     """Run on two tables that come with scikit-learn: breast cancer and digits."""
     from .demo import run_demo
 
-    for line in run_demo(output_dir, seed, lambda **kwargs: _detector(device="cpu", **kwargs)):
+    for line in run_demo(output_dir, seed):
         click.echo(visible(line))
 
 
-def _detector(**params: Any) -> Any:
-    """Standardised columns, then an autoencoder that strange training rows mislead little.
+def _read(table: Path, options: dict[str, Any]) -> Any:
+    """Read a table before anything heavy is loaded; what says how is taken out of the options."""
+    from ..tables.reading import read_table
 
-    They pull less on an absolute error than on a squared one; weight decay keeps the network from
-    learning them by heart; and a code that cannot grow without limit cannot follow a row that is
-    far from all others.
-    """
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    return read_table(table, **{name: options.pop(name) for name in READING})
 
-    from .. import Autoencoder, Dense
 
-    autoencoder = Autoencoder(
-        network=Dense(hidden=(64, 32), code_activation="tanh"),
-        loss="absolute_error",
-        optimizer="adamw",
-        weight_decay=1.0,
-        epochs=50,
-        **params,
-    )
-    pipeline = make_pipeline(StandardScaler(), autoencoder)
+def _refuse_marks(
+    label: str | None, outlier: tuple[str, ...], normal: str | None, **_: Any
+) -> None:
+    if label is None and (outlier or normal is not None):
+        given = f"--outlier {brief(outlier[0])}" if outlier else f"--normal {brief(str(normal))}"
+        raise ValueError(f"{given}: name the column it stands in with --label")
+    if outlier and normal is not None:
+        raise ValueError("--outlier and --normal: give one of them")
+
+
+def _finish(found: Any, output: Path | None, top: int, fail_on_anomaly: bool) -> None:
+    """Write and show scored rows."""
+    if output is not None:
+        from ..tables.writing import write_csv
+
+        write_csv(found.rows, output)
+    if top:
+        click.echo(visible_table(found.rows.sort_values("score", kind="stable").head(top)))
+    for line in found.notes:
+        click.echo(visible(line), err=True)
+    click.echo(visible(found.summary(output)), err=True)
+    if fail_on_anomaly and (found.rows["label"] == -1).any():
+        sys.exit(1)
+
+
+def visible_table(rows: Any) -> str:
+    """A table as lines; names of columns come from elsewhere, and may hold anything."""
+    names = rows.select_dtypes(exclude="number").columns
+    shown = rows.assign(**{name: rows[name].map(_cell) for name in names})
+    return str(shown.to_string(index=False, float_format="{:.4g}".format))
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else brief(visible(str(value)))
+
+
+def _bar(pipeline: Any) -> Any:
+    """Show progress where somebody is looking."""
     if sys.stderr.isatty():
         import rich
         from sklearn.callback import ProgressBar
@@ -215,76 +316,16 @@ def _detector(**params: Any) -> Any:
     return pipeline
 
 
-def _check_output(output: Path | None, table: Path) -> None:
+def _check_output(output: Path | None, table: Path, *, csv: bool = True) -> None:
     """Refuse an output that cannot be written, before anything is computed."""
     if output is None:
         return
+    option = f"--output {output}" if csv else f"--model {output}"
     if not output.resolve().parent.is_dir():
-        raise FileNotFoundError(f"--output {output}: its folder does not exist")
+        raise FileNotFoundError(f"{option}: its folder does not exist")
     if output.exists() and not output.is_file():
-        raise OSError(f"--output {output}: there is something that is not a file")
-    if output.suffix.lower() in (".parquet", ".pq", ".gz", ".xlsx"):
-        raise ValueError(f"--output {output}: CSV is what is written; name it so")
+        raise OSError(f"{option}: there is something that is not a file")
+    if csv and output.suffix.lower() in (".parquet", ".pq", ".gz", ".xlsx"):
+        raise ValueError(f"{option}: CSV is what is written; name it so")
     if output.resolve() == table.resolve():
-        raise ValueError(f"--output {output}: would replace the table itself")
-
-
-def _check_device(device: str) -> None:
-    """Refuse a device by a computation: torch has names of many that cannot compute here."""
-    import torch
-
-    try:
-        torch.ones(1, device=None if device == "auto" else device).sum().item()
-    except Exception as error:
-        raise ValueError(
-            f"--device {brief(device)}: torch cannot compute there; expected auto, cpu or an "
-            "accelerator of this machine, such as cuda"
-        ) from error
-
-
-def _is_outlier(frame: Any, label: str, outlier: str | None) -> "np.ndarray":
-    """Which rows the label column calls outliers."""
-    if label not in frame.columns:
-        raise ValueError(f"--label {brief(label)}: no such column")
-    missing = frame[label].isna().to_numpy()
-    if missing.any():
-        raise ValueError(
-            f"column {brief(label)!r}, row {missing.argmax() + 1} is missing; every row needs a "
-            "label"
-        )
-    values = frame[label].astype(object).map(str)
-    found = sorted(values.unique())
-    if outlier is None and set(found) <= {"1", "-1", "1.0", "-1.0", "+1"}:
-        return values.str.startswith("-").to_numpy()
-    if outlier is None or outlier not in found:
-        shown = ", ".join(map(brief, found[:8])) + (", ..." if len(found) > 8 else "")
-        given = "" if outlier is None else f" and not {brief(outlier)}"
-        raise ValueError(
-            f"column {brief(label)!r} holds {shown}{given}; say which value marks outliers with "
-            "--outlier VALUE"
-        )
-    return (values == outlier).to_numpy()
-
-
-def _summary(table: Path, detector: Any, rows: Any, output: Path | None, truth: Any) -> str:
-    flagged = int((rows["label"] == -1).sum())
-    report = detector[-1].fit_report_
-    text = (
-        f"{table}: {len(rows)} rows scored, {flagged} flagged ({flagged / len(rows):.1%}) below "
-        f"the score {detector[-1].offset_:.4g}. Values are rebuilt to within {report['error']:.2g} "
-        f"standard deviations on average; the column means alone miss by "
-        f"{report['mean_row_error']:.2g}, principal components of equal width by "
-        f"{report['pca_error']:.2g}."
-    )
-    if truth is not None and not 0 < truth.sum() < len(truth):
-        text += f" The label calls {truth.sum()} rows outliers; AUROC needs rows of both kinds."
-    elif truth is not None:
-        from sklearn.metrics import average_precision_score, roc_auc_score
-
-        auroc, precision = (
-            f(truth, -rows["score"]) for f in (roc_auc_score, average_precision_score)
-        )
-        text += f" Against the label: AUROC {auroc:.3f}, average precision {precision:.3f}."
-    if output is not None:
-        text += f" All rows are in {output}."
-    return text
+        raise ValueError(f"{option}: would replace the table itself")

@@ -1,6 +1,6 @@
 """The demonstration: learn normal rows, find the others, on tables that come with scikit-learn."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from ..detectors.anomaly import AnomalyDetector
 from ..detectors.pca import PCADetector
 from ..files import whole_file
+from ..tables.writing import write_csv
 from .explain import explain_rows
 from .plot import plot_reconstructions, plot_scores
-from .tables import write_csv
+from .work import robust_autoencoder
 
 
-def run_demo(folder: Path, seed: int, make_detector: Callable[..., Any]) -> Iterator[str]:
+def run_demo(folder: Path, seed: int) -> Iterator[str]:
     """Run both tables, write CSV and PNG files, and yield the lines of a report.
 
     Parameters
@@ -29,8 +30,6 @@ def run_demo(folder: Path, seed: int, make_detector: Callable[..., Any]) -> Iter
         Where files go; made if missing.
     seed : int
         Of the split and of the models.
-    make_detector : callable
-        ``make_detector(random_state=seed)`` returns the pipeline to show.
 
     Yields
     ------
@@ -52,7 +51,9 @@ def run_demo(folder: Path, seed: int, make_detector: Callable[..., Any]) -> Iter
         unnamed = FunctionTransformer(np.asarray)  # names of pixels mean nothing
         models = {
             "AnomalyDetector": make_pipeline(unnamed, AnomalyDetector(random_state=seed)),
-            "autoencoder": make_detector(random_state=seed),
+            "autoencoder": make_pipeline(
+                StandardScaler(), robust_autoencoder(random_state=seed, device="cpu")
+            ),
             "IsolationForest": IsolationForest(random_state=seed),
             "PCA": make_pipeline(StandardScaler(), PCADetector()),
         }

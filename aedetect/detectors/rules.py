@@ -8,7 +8,7 @@ from scipy.stats import false_discovery_control, genpareto
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from ..params import Count, Params, Positive, Range
-from ..rows.null import TINY, null_p_values
+from ..rows.null import null_p_values
 from ..rows.threshold import find_threshold
 
 Share = Annotated[float, Range(0, 1, above_low=True)]
@@ -224,7 +224,7 @@ class FromLabels(Rule):
             )
         if self.metric == "f1":
             precision, recall, cuts = precision_recall_curve(outlier, -scores)
-            worth = 2 * precision * recall / np.maximum(precision + recall, TINY)
+            worth = 2 * precision * recall / np.maximum(precision + recall, np.finfo(float).tiny)
             cut = -cuts[worth[:-1].argmax()]
         else:
             false, true, cuts = roc_curve(outlier, -scores, drop_intermediate=False)

@@ -90,9 +90,9 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     ----------
     estimator : estimator
         A detector of this package, `RobustCore`, `TableEncoder`, or a Pipeline of such and of
-        scikit-learn's         StandardScaler, MinMaxScaler, RobustScaler, QuantileTransformer, PowerTransformer,
-        SimpleImputer, OneHotEncoder, OrdinalEncoder, ColumnTransformer, PCA and
-        FunctionTransformer without a function.
+        scikit-learn's StandardScaler, MinMaxScaler, RobustScaler, QuantileTransformer,
+        PowerTransformer, SimpleImputer, OneHotEncoder, OrdinalEncoder, ColumnTransformer, PCA and
+        FunctionTransformer without a function. `Threshold` and `ConformalDetector` around one.
     path : path
         In an existing folder; the file is whole or not there.
 

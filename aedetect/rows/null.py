@@ -3,17 +3,17 @@
 import numpy as np
 from scipy.stats import norm
 
-TINY = np.finfo(np.float64).tiny
 NEAR, FAR = 0.75, 0.95  # shares of the rows that the upper half of the null is fitted to
 
 
 def null_p_values(scores: np.ndarray) -> np.ndarray:
     """Probability of a score as low under an empirical null (Efron, 2004).
 
-    The logarithmic error x, or minus the score where that may be negative, is taken for
-    ``median + s z + h z^2`` with a standard normal z: s is the spread and h >= 0 the growth of the
-    upper half, found from its quantiles at 75 and 95 %, and s is no smaller than that of the lower
-    half. So anomalous rows hardly matter up to a twentieth; more make p-values too large.
+    The cube root of the error, which is nearly normal for a sum of squares (Wilson & Hilferty,
+    1931), or minus the score where that may be negative, is taken for ``median + s z + h z^2`` with
+    a standard normal z: s is the spread and h >= 0 the growth of the upper half, found from its
+    quantiles at 75 and 95 %, and s is no smaller than that of the lower half. So anomalous rows
+    hardly matter up to a twentieth; more make p-values too large.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def null_p_values(scores: np.ndarray) -> np.ndarray:
         1 for rows in the better half.
     """
     error = -scores
-    x = np.log(np.maximum(error, TINY)) if error.min() >= 0 else error
+    x = np.cbrt(error) if error.min() >= 0 else error
     lower, median, near, far = np.quantile(x, [norm.cdf(-1), 0.5, NEAR, FAR])
     z_near, z_far = norm.ppf([NEAR, FAR])
     slopes = (near - median) / z_near, (far - median) / z_far

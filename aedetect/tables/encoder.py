@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from ..params import Count, Params
 from ..warn import warn
-from .columns import Column, kind_of, reason_to_leave_out
+from .columns import Column, Time, kind_of, reason_to_leave_out
+from .text import brief
 
 SHOWN = 5  # names in a message
 
@@ -115,7 +116,9 @@ class TableEncoder(TransformerMixin, Params):
         self, columns: list[Column], left_out: dict[str, str], frame: pd.DataFrame, named: bool
     ) -> None:
         if not columns:
-            reasons = ", ".join(f"{name!r} {why}" for name, why in [*left_out.items()][:SHOWN])
+            reasons = ", ".join(
+                f"{brief(name)!r} {why}" for name, why in [*left_out.items()][:SHOWN]
+            )
             raise ValueError(f"No column is left to learn from: {reasons}.")
         self.columns_, self.left_out_ = columns, left_out
         self.n_features_in_ = frame.shape[1]
@@ -125,9 +128,11 @@ class TableEncoder(TransformerMixin, Params):
         self.origin_ = np.repeat(np.arange(len(columns)), [len(c.parts) for c in columns])
         told = {name: why for name, why in left_out.items() if why != "is constant"}
         if told:
-            some = "; ".join(f"{name!r} {why}" for name, why in [*told.items()][:SHOWN])
+            some = "; ".join(f"{brief(name)!r} {why}" for name, why in [*told.items()][:SHOWN])
             more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
-            warn(f"Columns are left out: {some}{more}. keep={tuple(told)[:1]!r} would keep one.")
+            warn(
+                f"Columns are left out: {some}{more}. keep={(brief(min(told)),)!r} would keep one."
+            )
 
     def transform(self, X: Any) -> np.ndarray:
         """Turn rows into numbers. Columns are found by their names, in any order.
@@ -146,6 +151,31 @@ class TableEncoder(TransformerMixin, Params):
         ValueError
             If a column is missing, or holds something else than before; the message names it.
         """
+        read = self._read(X)
+        blocks = [kind.encode(read[kind.name]) for kind in self.columns_]
+        return np.column_stack(blocks).astype(np.float64)
+
+    def values(self, X: Any) -> pd.DataFrame:
+        """Read the columns that are used, as what they hold.
+
+        Parameters
+        ----------
+        X : DataFrame of pandas or polars, or array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        DataFrame of shape (n_samples, len(columns_))
+            Numbers, texts and times; those in text as numbers and times.
+        """
+        read = self._read(X)
+        for kind in self.columns_:
+            if isinstance(kind, Time):
+                read[kind.name] = kind.decode(read[kind.name][:, None])
+        return pd.DataFrame(read)
+
+    def _read(self, X: Any) -> dict[str, np.ndarray]:
+        """The values of each column that is used, as its kind takes them."""
         check_is_fitted(self)
         frame, named = as_frame(X)
         if not (named and hasattr(self, "feature_names_in_")):
@@ -158,20 +188,19 @@ class TableEncoder(TransformerMixin, Params):
         missing = [c.name for c in self.columns_ if c.name not in frame.columns]
         if missing:
             raise ValueError(f"Column {missing[0]!r} is missing; X has {list(frame.columns)[:20]}.")
-        blocks = []
+        read = {}
         for kind in self.columns_:
             column = frame[kind.name]
-            values, wrong = kind.read(column)
+            read[kind.name], wrong = kind.read(column)
             if 2 * wrong.sum() > max(column.notna().sum(), 1):
-                cell = column[wrong].iloc[0]
+                cell, held = column[wrong].iloc[0], f"{type(kind).__name__.lower()}s"
                 raise ValueError(
-                    f"Column {kind.name!r} held {type(kind).__name__.lower()}s when the encoder "
-                    f"was fitted; now {wrong.sum()} of {len(column)} cells are none, such as "
-                    f"{str(cell)[:40]!r} in row {wrong.argmax() + 1}."
+                    f"Column {brief(kind.name)!r} held {held} when the encoder was fitted; now "
+                    f"{wrong.sum()} of {len(column)} cells are none, such as "
+                    f"{brief(str(cell))!r} in row {wrong.argmax() + 1}."
                 )
             _warn_of_cells(column, kind, wrong)
-            blocks.append(kind.encode(values))
-        return np.column_stack(blocks).astype(np.float64)
+        return read
 
     def inverse_transform(self, Z: Any) -> pd.DataFrame:
         """Tell what table encoded rows come closest to.
@@ -239,8 +268,8 @@ def as_frame(X: Any) -> tuple[pd.DataFrame, bool]:
 
 def _warn_of_cells(column: pd.Series, kind: Column, wrong: np.ndarray) -> None:
     if wrong.any():
+        cell, held = column[wrong].iloc[0], f"{type(kind).__name__.lower()}s"
         warn(
-            f"Column {kind.name!r}: {wrong.sum()} cells are no {type(kind).__name__.lower()}s and "
-            f"count as missing, such as {str(column[wrong].iloc[0])[:40]!r} in row "
-            f"{wrong.argmax() + 1}."
+            f"Column {brief(kind.name)!r}: {wrong.sum()} cells are no {held} and count as missing, "
+            f"such as {brief(str(cell))!r} in row {wrong.argmax() + 1}."
         )

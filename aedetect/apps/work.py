@@ -1,0 +1,290 @@
+"""What the commands do: read a table, fit, score, and tell."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import IsolationForest
+from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from ..detectors.anomaly import AnomalyDetector
+from ..detectors.kernel import KernelAutoencoder
+from ..detectors.pca import PCADetector
+from ..detectors.rules import EmpiricalNull
+from ..detectors.saved import load, save
+from ..tables.encoder import TableEncoder
+from ..tables.reading import listed
+from ..tables.text import brief
+from .explain import explain, explain_rows
+
+FDR = 0.1
+A_MINUTE = 3_000_000  # cells that the default detector learns from and scores in about that time
+
+
+@dataclass
+class Found:
+    """Scored rows, and what to say of them.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        As from `explain_rows`.
+    verdict : str
+        A sentence.
+    notes : list of str
+        About the table and the detector.
+    truth : ndarray of bool, optional
+        Which rows are outliers.
+    """
+
+    rows: pd.DataFrame
+    verdict: str
+    notes: list[str]
+    truth: np.ndarray | None = None
+
+    def summary(self, output: Path | None) -> str:
+        """The verdict, how it agrees with the truth, and where all rows are."""
+        text, truth = self.verdict, self.truth
+        if truth is not None and not 0 < truth.sum() < len(truth):
+            text += f" The label calls {truth.sum()} rows outliers; AUROC needs rows of both kinds."
+        elif truth is not None:
+            auroc, precision = (
+                f(truth, -self.rows["score"]) for f in (roc_auc_score, average_precision_score)
+            )
+            text += f" Against the label: AUROC {auroc:.3f}, average precision {precision:.3f}."
+        return text if output is None else f"{text} All rows are in {output}."
+
+
+def detected(
+    table: Path,
+    frame: pd.DataFrame,
+    prepare: Callable[[Pipeline], Pipeline],
+    *,
+    label: str | None,
+    outlier: Sequence[str],
+    normal: str | None,
+    detector: str,
+    contamination: Any,
+    seed: int,
+    device: str,
+    exclude: Sequence[str],
+    keep: Sequence[str],
+) -> Found:
+    """Learn from a table, and score it."""
+    _check_device(device)
+    truth = None if label is None else is_outlier(frame, label, outlier, normal)
+    rows = without(frame, [*exclude, *([] if label is None else [label])])
+    notes = [*frame.attrs.get("notes", [])]
+    name = "autoencoder" if detector == "auto" else detector  # its errors have no upper end
+    pipeline = prepare(_pipeline(name, rows, 0.0, seed, device, keep, notes))
+    scores = pipeline.fit(rows).score_samples(rows)
+    if contamination == "auto":
+        offset = EmpiricalNull(fdr=FDR)(scores)
+    else:
+        k = round(contamination * len(scores))
+        offset = np.partition(scores, k)[k]
+    found = explain_rows(pipeline, rows, offset)
+    k, n = int((found["label"] == -1).sum()), len(found)
+    verdict = f"{table}: {k} of {n} rows stand out"
+    if contamination != "auto":
+        verdict = f"{table}: {k} of {n} rows flagged, the share of {contamination:g} asked for"
+    elif k:
+        verdict += f"; expect about {max(1, round(FDR * k))} of them to be a false alarm"
+    else:
+        verdict = f"{table}: none of {n} rows stands out from the others beyond chance"
+    return Found(found, f"{verdict}.", notes + _compared(pipeline[-1]), truth)
+
+
+def fitted(
+    table: Path,
+    frame: pd.DataFrame,
+    model: Path,
+    prepare: Callable[[Pipeline], Pipeline],
+    *,
+    detector: str,
+    contamination: Any,
+    seed: int,
+    device: str,
+    exclude: Sequence[str],
+    keep: Sequence[str],
+) -> Iterator[str]:
+    """Learn from a table, and write the model."""
+    if detector == "iforest":
+        raise ValueError("--detector iforest: a model's file holds detectors of aedetect alone")
+    _check_device(device)
+    rows, notes = without(frame, exclude), [*frame.attrs.get("notes", [])]
+    pipeline = prepare(_pipeline(detector, rows, contamination, seed, device, keep, notes))
+    pipeline.fit(rows)
+    save(pipeline, model)
+    yield from notes + _compared(pipeline[-1])
+    share = "about 3 %" if contamination == "auto" else f"about {contamination:.1%}"
+    yield f"{model}: learned from {len(rows)} rows of {table}; it flags {share} of rows like these."
+
+
+def scored(
+    table: Path,
+    frame: pd.DataFrame,
+    model: Path,
+    *,
+    label: str | None,
+    outlier: Sequence[str],
+    normal: str | None,
+) -> Found:
+    """Score a table with a model."""
+    pipeline = load(model)
+    truth = None if label is None else is_outlier(frame, label, outlier, normal)
+    rows = frame if label is None else without(frame, [label])
+    found = explain_rows(pipeline, rows)
+    if hasattr(pipeline[-1], "calibration_scores_"):
+        found.insert(2, "p_value", pipeline[-1].p_values(pipeline[:-1].transform(rows)))
+    k, n = int((found["label"] == -1).sum()), len(found)
+    verdict = f"{table}: {k} of {n} rows flagged."
+    if "p_value" in found:
+        verdict += f" Of {n} normal rows, about {0.03 * n:.0f} would be."
+    return Found(found, verdict, [*frame.attrs.get("notes", [])], truth)
+
+
+def explained(table: Path, frame: pd.DataFrame, model: Path, row: int, top: int) -> pd.DataFrame:
+    """What is strange in a row."""
+    pipeline = load(model)
+    if row > len(frame):
+        raise ValueError(f"--row {row}: {table} has {len(frame)} rows")
+    attrs, frame = frame.attrs, frame.iloc[[row - 1]]
+    frame.attrs = attrs
+    return explain(pipeline, frame, top).drop(columns="row")
+
+
+def described(model: Path) -> Iterator[str]:
+    """What is in a file."""
+    detector = load(model)
+    steps = [step for _, step in detector.steps] if isinstance(detector, Pipeline) else [detector]
+    yield f"{model}: {os.path.getsize(model):,} bytes"
+    for step in steps:
+        yield f"{type(step).__name__}: {' '.join(repr(step).split())}"
+        if isinstance(step, TableEncoder):
+            for column in step.columns_:
+                yield f"  {column.name}: {type(column).__name__.lower()}"
+            for name, reason in step.left_out_.items():
+                yield f"  {name}: left out, it {reason}"
+    last = steps[-1]
+    if hasattr(last, "offset_"):
+        yield f"rows that score below {last.offset_:.4g} are flagged"
+
+
+def robust_autoencoder(**params: Any) -> Any:
+    """An autoencoder that strange training rows mislead little.
+
+    They pull less on an absolute error than on a squared one; weight decay keeps the network from
+    learning them by heart; and a code that cannot grow without limit cannot follow a row that is
+    far from all others.
+    """
+    from ..detectors.autoencoder import Autoencoder
+    from ..networks.dense import Dense
+
+    return Autoencoder(
+        network=Dense(hidden=(64, 32), code_activation="tanh"),
+        loss="absolute_error",
+        optimizer="adamw",
+        weight_decay=1.0,
+        epochs=50,
+        **params,
+    )
+
+
+def _pipeline(
+    name: str,
+    rows: pd.DataFrame,
+    contamination: Any,
+    seed: int,
+    device: str,
+    keep: Sequence[str],
+    notes: list[str],
+) -> Pipeline:
+    encoder = TableEncoder(keep=tuple(keep))
+    if name == "auto":
+        name = "default" if rows.size <= A_MINUTE else "autoencoder"
+        if name == "autoencoder":
+            notes.append(
+                "The table is large: an autoencoder is used; --detector default is slower."
+            )
+    if name == "iforest":
+        return make_pipeline(encoder, IsolationForest(random_state=seed))
+    if name == "default":
+        detector: Any = AnomalyDetector(contamination=contamination, random_state=seed)
+        return make_pipeline(encoder, detector)
+    if name == "pca":
+        detector = PCADetector(contamination=contamination)
+    elif name == "kernel":
+        detector = KernelAutoencoder(contamination=contamination, random_state=seed)
+    else:
+        detector = robust_autoencoder(contamination=contamination, random_state=seed, device=device)
+    return make_pipeline(encoder, StandardScaler(), detector)
+
+
+def _compared(detector: Any) -> list[str]:
+    """What to say of a network that principal components would do better than."""
+    report = getattr(detector, "fit_report_", None)
+    if report is None or report["error"] <= report["pca_error"]:
+        return []
+    return [
+        f"Principal components rebuild the rows better than the network (error "
+        f"{report['pca_error']:.2g}, not {report['error']:.2g}); try --detector pca."
+    ]
+
+
+def without(frame: pd.DataFrame, exclude: Sequence[str]) -> pd.DataFrame:
+    """The table without some columns."""
+    unknown = [name for name in exclude if name not in frame.columns]
+    if unknown:
+        raise ValueError(f"no column named {listed(unknown)}; there are {listed(frame.columns)}")
+    rows = frame.drop(columns=list(exclude))
+    if rows.shape[1] < 2:
+        raise ValueError(f"{rows.shape[1]} column(s) left to learn from; at least two are needed")
+    return rows
+
+
+def is_outlier(
+    frame: pd.DataFrame, label: str, outlier: Sequence[str], normal: str | None
+) -> np.ndarray:
+    """Which rows the label column calls outliers."""
+    if label not in frame.columns:
+        raise ValueError(f"--label {brief(label)}: no such column")
+    missing = frame[label].isna().to_numpy()
+    if missing.any():
+        raise ValueError(
+            f"column {brief(label)!r}, row {missing.argmax() + 1} is missing; every row needs a "
+            "label"
+        )
+    values = frame[label].astype(object).map(lambda x: str(x).strip())
+    found = sorted(values.unique())
+    marks = [*outlier] if normal is None else [normal]
+    if not marks and set(found) <= {"1", "-1", "1.0", "-1.0", "+1"}:
+        return values.str.startswith("-").to_numpy()
+    unknown = [mark for mark in marks if mark not in found]
+    if unknown or not marks:
+        shown = ", ".join(map(brief, found[:8])) + (", ..." if len(found) > 8 else "")
+        given = f" and not {brief(unknown[0])}" if unknown else ""
+        raise ValueError(
+            f"column {brief(label)!r} holds {shown}{given}; say which value marks outliers with "
+            "--outlier VALUE, or all others with --normal VALUE"
+        )
+    return (values.isin(marks) == (normal is None)).to_numpy()
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device by a computation: torch has names of many that cannot compute here."""
+    import torch
+
+    try:
+        torch.ones(1, device=None if device == "auto" else device).sum().item()
+    except Exception as error:
+        raise ValueError(
+            f"--device {brief(device)}: torch cannot compute there; expected auto, cpu or an "
+            "accelerator of this machine, such as cuda"
+        ) from error
