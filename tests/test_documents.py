@@ -9,9 +9,12 @@ import numpydoc.validate
 import pytest
 
 import aedetect
-from aedetect.apps import explain, plot, tables
+from aedetect.apps import explain, plot
 from aedetect.detectors.base import Detector
+from aedetect.detectors.decision import Deciding
+from aedetect.detectors.wrapper import Wrapper
 from aedetect.documented import parameters_in
+from aedetect.tables import reading, writing
 
 ROOT = Path(__file__).parents[1]
 MUST_HAVE = {
@@ -21,17 +24,21 @@ MUST_HAVE = {
 CLASSES = [getattr(aedetect, name) for name in aedetect.__all__ if name != "__version__"]
 FUNCTIONS = [
     function
-    for module in (explain, plot, tables)
+    for module in (explain, plot, reading, writing)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if function.__module__ == module.__name__ and not name.startswith("_")
 ]
+OWNERS = (Detector, Deciding, Wrapper, aedetect.ConformalDetector, aedetect.TableEncoder)
 METHODS = [
-    f for name, f in inspect.getmembers(Detector, inspect.isfunction) if name in vars(Detector)
+    f
+    for owner in OWNERS
+    for name, f in inspect.getmembers(owner, inspect.isfunction)
+    if name in vars(owner) and f.__module__ == owner.__module__ and inspect.getdoc(f)
 ]
 PUBLIC = [
     *CLASSES,
     *FUNCTIONS,
-    *(f for f in METHODS if f.__module__ == Detector.__module__ and not f.__name__.startswith("_")),
+    *(f for f in METHODS if f.__doc__ and not f.__name__.startswith("_")),
 ]
 
 

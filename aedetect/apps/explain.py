@@ -113,9 +113,9 @@ def _told(detector: Any, X: Any) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame
     frame, _ = as_frame(X)
     if encoder is not None:
         frame = encoder.values(frame)
-        errors = np.stack(
-            [errors[:, encoder.origin_ == j].sum(axis=1) for j in range(frame.shape[1])], axis=1
-        )
+        parts = [errors[:, encoder.origin_ == j] for j in range(frame.shape[1])]
+        # A column of many parts has many errors in ordinary rows, too.
+        errors = np.stack([e.sum(axis=1) / np.sqrt(e.shape[1]) for e in parts], axis=1)
     total = np.maximum(errors.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     return frame, errors / total, pd.DataFrame(np.asarray(expected), columns=frame.columns)
 

@@ -208,6 +208,18 @@ class ConformalDetector(Wrapper):
         return (1 + as_low) / (1 + len(self.calibration_scores_))
 
     def score_samples(self, X: Any) -> np.ndarray:
+        """Score of each row by the wrapped detector; for "jackknife+", its p-value.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+            High = normal.
+        """
         check_is_fitted(self)
         return self.p_values(X) if hasattr(self, "estimators_") else super().score_samples(X)
 

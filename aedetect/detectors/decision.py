@@ -39,8 +39,7 @@ class Deciding(RowInput):
         """Learn from validated rows."""
 
     @abstractmethod
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Score of each row, high = normal."""
+    def score_samples(self, X: Any) -> np.ndarray: ...
 
     def _set_threshold(self, X: np.ndarray, *, calibrate: bool = True) -> None:
         self.__dict__.pop("calibration_scores_", None)

@@ -52,15 +52,9 @@ class _StackedSearch:
         resolved = self._resolved()
         given = {name: getattr(self, name) for name in ("estimator", "cv", "n_jobs", *resolved)}
         folds = list(check_cv(self.cv, y).split(X, y, params.get("groups")))
-        stacks = Stacks(
-            clone(self.estimator),
-            X,
-            y,
-            folds,
-            self.max_stack_bytes,
-            self.n_jobs,
-            thresholds=not ranks_only(self.scoring),
-        )
+        data, limits = (X, y, folds), (self.max_stack_bytes, self.n_jobs)
+        thresholds = not ranks_only(self.scoring)
+        stacks = Stacks(clone(self.estimator), *data, *limits, thresholds=thresholds)
         self._stacks = stacks
         try:
             self.estimator, self.cv = FromShelf(self.estimator, stacks.shelf), folds

@@ -95,7 +95,7 @@ def read_table(
             dialect = dialect_of(path, delimiter, header, encoding)
             _refuse_large(path, _unpacked_size(path, dialect.zipped, max_bytes), max_bytes)
             _refuse_duplicates(path, dialect.names)
-            frame = next(_text_chunks(path, dialect, na_values, None))
+            frame = _read_text(path, dialect, na_values)
         frame.attrs = {"notes": dialect.notes, "decimal": dialect.decimal}
     else:
         frame = _read_binary(path, kind, max_bytes)
@@ -105,20 +105,10 @@ def read_table(
     return frame
 
 
-def read_chunks(path: Path, dialect: Dialect, na_values: Sequence[str], n: int) -> Any:
-    """Yield tables of at most `n` rows of a text file."""
-    with _readable_as("delimited text", path, UNREADABLE):
-        for chunk in _text_chunks(path, dialect, na_values, n):
-            chunk.attrs = {"notes": [], "decimal": dialect.decimal}
-            yield chunk
-
-
-def _text_chunks(
-    path: Path, dialect: Dialect, na_values: Sequence[str], n: int | None
-) -> Iterator[pd.DataFrame]:
+def _read_text(path: Path, dialect: Dialect, na_values: Sequence[str]) -> pd.DataFrame:
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # fields that would be dropped
-        found = pd.read_csv(
+        return pd.read_csv(
             path,
             sep=dialect.delimiter,
             encoding=dialect.encoding,
@@ -129,9 +119,7 @@ def _text_chunks(
             keep_default_na=False,
             na_values=["", *na_values],
             compression="gzip" if dialect.zipped else None,
-            chunksize=n,
         )
-        yield from [found] if n is None else found
 
 
 def _read_binary(path: Path, kind: str, max_bytes: int) -> pd.DataFrame:
@@ -251,6 +239,18 @@ def _refuse_duplicates(path: Path, names: Sequence[str]) -> None:
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:
-    """Names as a message has them, not too many."""
+    """Name what a message is about, not too many.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of columns.
+    most : int, default=8
+        How many to name.
+
+    Returns
+    -------
+    str
+    """
     shown = ", ".join(repr(brief(name)) for name in names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -30,10 +30,10 @@ def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
         If something that is no regular file is there.
     """
     with whole_file(path) as temporary:
-        inert(frame).to_csv(temporary, index=False, encoding="utf-8")
+        _inert_table(frame).to_csv(temporary, index=False, encoding="utf-8")
 
 
-def inert(frame: pd.DataFrame) -> pd.DataFrame:
+def _inert_table(frame: pd.DataFrame) -> pd.DataFrame:
     """The same table with an apostrophe in front of text that begins as a formula does."""
     cells = frame.apply(lambda c: c if is_numeric_dtype(c.dtype) else c.map(_inert))
     return cells.rename(columns=_inert)

@@ -476,3 +476,87 @@ def test_help_is_instant_because_nothing_heavy_is_loaded():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "Find the strange rows" in result.stdout
     assert not {"torch", "sklearn", "pandas", "numpy"} & set(result.stdout.split())
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A table with texts, times, an id and a column of truth, without anything to be set."""
+    rng = np.random.default_rng(0)
+    n = 400
+    kind = rng.choice(["car", "bike"], n)
+    frame = pd.DataFrame(
+        {
+            "id": rng.permutation(n) + 1000,
+            "kind": kind,
+            "speed": [f"{x:.1f} km".replace(" km", "") for x in rng.normal(50, 5, n)],
+            "weight": np.where(kind == "car", 1200.0, 12.0) * rng.uniform(0.9, 1.1, n),
+            "when": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.random(n) * 1e6, unit="s"),
+            "state": "ok",
+        }
+    )
+    frame["when"] = frame["when"].dt.strftime("%d.%m.%Y %H:%M")
+    frame.loc[7, ["kind", "weight", "state"]] = ["bike", 1300.0, "bad"]
+    path = tmp_path / "mixed.csv"
+    frame.to_csv(path, index=False, sep=";", encoding="utf-16")
+    return path
+
+
+def test_a_mixed_table_needs_no_option(mixed, tmp_path):
+    result = run(
+        "detect", mixed, "--label", "state", "--normal", "ok", "--output", tmp_path / "out.csv"
+    )
+    assert result.exit_code == 0, result.output
+    assert "AUROC 1.000" in result.stderr
+    assert "'id' has another whole number in each row" in result.stderr
+    worst = pd.read_csv(tmp_path / "out.csv").sort_values("score").iloc[0]
+    assert worst["row"] == 8
+    assert {"kind", "weight"} & {worst[f"feature_{i}"] for i in (1, 2, 3)}
+    both = run("detect", mixed, "--label", "state", "--outlier", "bad", "--outlier", "ok")
+    assert "calls 400 rows outliers" in both.stderr
+
+
+def test_a_model_is_fitted_described_and_asked(mixed, tmp_path):
+    model = tmp_path / "model.safetensors"
+    fitted = run("fit", mixed, "--model", model, "--exclude", "state")
+    assert fitted.exit_code == 0, fitted.output
+    assert "learned from 400 rows" in fitted.stderr
+    described = run("info", model).stdout
+    assert "kind: category" in described
+    assert "id: left out, it has another whole number in each row" in described
+    frame = pd.read_csv(mixed, sep=";", encoding="utf-16").iloc[:, ::-1]
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    arguments = ["--model", model, "--output", tmp_path / "out.csv"]
+    scored = run("score", tmp_path / "new.csv", *arguments, "--label", "state", "--normal", "ok")
+    assert scored.exit_code == 0, scored.output
+    rows = pd.read_csv(tmp_path / "out.csv")
+    assert rows["p_value"].between(0, 1).all()
+    assert rows["score"].idxmin() == 7
+    assert 0 < (rows["label"] == -1).sum() < 30
+    told = run("explain", tmp_path / "new.csv", "--model", model, "--row", 8).stdout
+    assert {"kind", "weight"} <= set(told.split())
+    assert run("score", mixed, "--model", model, "--fail-on-anomaly").exit_code == 1
+    with_text = frame.assign(weight="heavy")
+    with_text.to_csv(tmp_path / "new.csv", index=False)
+    refused = refusal("score", tmp_path / "new.csv", "--model", model)
+    assert "'weight' held numbers" in refused
+
+
+@pytest.mark.parametrize("detector", ["pca", "kernel", "autoencoder", "default"])
+def test_other_detectors(detector, mixed, tmp_path):
+    model = tmp_path / "model.safetensors"
+    assert run("fit", mixed, "--model", model, "--detector", detector).exit_code == 0
+    assert run("score", mixed, "--model", model).exit_code == 0
+    assert run("detect", mixed, "--detector", detector, "--top", 1).exit_code == 0
+
+
+def test_models_that_cannot_be_are_refused(mixed, tmp_path):
+    assert "iforest" in refusal("fit", mixed, "--model", tmp_path / "m", "--detector", "iforest")
+    assert "no safetensors" in refusal("info", mixed)
+    assert "No such file" in refusal("score", mixed, "--model", tmp_path / "none")
+    assert "would replace the table itself" in refusal("fit", mixed, "--model", mixed)
+    assert "give one of them" in refusal(
+        "detect", mixed, "--label", "state", "--normal", "ok", "--outlier", "bad"
+    )
+    run("fit", mixed, "--model", tmp_path / "model")
+    told = refusal("explain", mixed, "--model", tmp_path / "model", "--row", 999)
+    assert "has 400 rows" in told

@@ -1,0 +1,129 @@
+"""Files of tables, as they come."""
+
+import io
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aedetect import TableEncoder
+from aedetect.tables.reading import read_table
+
+
+@pytest.fixture
+def table(rng):
+    n = 60
+    return pd.DataFrame(
+        {
+            "height": rng.normal(1.7, 0.1, n).round(3),
+            "count": rng.integers(0, 5, n),
+            "name": rng.choice(["Änne", "Bo; or not", "x,y"], n),
+        }
+    )
+
+
+def numbers(frame):
+    return TableEncoder().fit_transform(frame)
+
+
+@pytest.mark.parametrize("sep", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_how_a_file_is_written_is_noticed(sep, encoding, decimal, table, tmp_path):
+    path = tmp_path / "table.csv"
+    table.to_csv(path, index=False, sep=sep, encoding=encoding, decimal=decimal)
+    frame = read_table(path)
+    assert list(frame.columns) == list(table.columns)
+    if sep == decimal == ",":
+        return  # a decimal comma between commas may be a thousands separator
+    np.testing.assert_array_equal(numbers(frame), numbers(table))
+    notes = " ".join(frame.attrs["notes"])
+    assert ("decimal comma" in notes) == (decimal == ",")
+    assert ("Windows-1252" in notes) == (encoding == "cp1252")
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    cells=st.lists(
+        st.tuples(st.floats(-1e6, 1e6), st.text(st.characters(codec="utf-8"), max_size=8)),
+        min_size=2,
+        max_size=9,
+    ),
+    sep=st.sampled_from(",;\t|"),
+)
+def test_cells_are_what_was_written(cells, sep, tmp_path_factory):
+    path = tmp_path_factory.mktemp("cells") / "table.csv"
+    cells = [(x, text.replace("\0", "").replace("\r", "").strip()) for x, text in cells]
+    frame = pd.DataFrame(cells, columns=["number", "text"])
+    frame.to_csv(path, index=False, sep=sep, encoding="utf-8")
+    read = read_table(path, delimiter=sep, header=True, encoding="utf-8")
+    assert read["text"].fillna("").tolist() == frame["text"].tolist()
+    np.testing.assert_array_equal(read["number"].astype(float), frame["number"])
+
+
+def test_a_first_line_of_numbers_is_no_header(table, tmp_path):
+    path = tmp_path / "table.csv"
+    table.to_csv(path, index=False, header=False)
+    frame = read_table(path)
+    assert len(frame) == len(table)
+    assert list(frame.columns) == ["column_1", "column_2", "column_3"]
+    assert "no header; columns are called column_1 to column_3" in frame.attrs["notes"][0]
+    assert len(read_table(path, header=True)) == len(table) - 1
+    years = pd.DataFrame(np.ones((3, 2)), columns=["2023", "2024"])
+    years.to_csv(path, index=False)
+    assert list(read_table(path, header=True).columns) == ["2023", "2024"]
+    table.to_csv(path, index=False)
+    assert len(read_table(path, header=False)) == len(table) + 1
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".feather", ".parquet", ".csv.gz", ".txt"])
+def test_other_files(suffix, table, tmp_path):
+    path = tmp_path / f"table{suffix}"
+    if suffix == ".xlsx":
+        table.to_excel(path, index=False)
+    elif suffix == ".feather":
+        table.to_feather(path)
+    elif suffix == ".parquet":
+        table.to_parquet(path)
+    else:
+        table.to_csv(path, index=False)
+    np.testing.assert_array_equal(numbers(read_table(path)), numbers(table))
+
+
+@pytest.mark.parametrize(("suffix", "module"), [(".xlsx", "openpyxl"), (".parquet", "pyarrow")])
+def test_what_to_install_is_named(suffix, module, table, tmp_path, monkeypatch):
+    path = tmp_path / f"table{suffix}"
+    table.to_excel(path) if suffix == ".xlsx" else table.to_parquet(path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == module]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, f"{module}.parquet", None)
+    with pytest.raises(ImportError, match=r"needs pip install 'aedetect\["):
+        read_table(path)
+
+
+def test_standard_input(table, monkeypatch):
+    text = table.to_csv(index=False).encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    np.testing.assert_array_equal(numbers(read_table("-")), numbers(table))
+
+
+def test_texts_that_mean_a_gap(tmp_path):
+    (tmp_path / "in.csv").write_text("a,b\n1,2\n-999,3\n?,4\n5,6\n")
+    found = numbers(read_table(tmp_path / "in.csv", na_values=("-999",)))
+    np.testing.assert_array_equal(found[:, 0], [1, np.nan, np.nan, 5])
+
+
+def test_broken_files(tmp_path):
+    for name, content, message in (
+        ("a.xlsx", b"no", "cannot be read as Excel"),
+        ("a.feather", b"no", "cannot be read as Feather"),
+        ("a.csv", b"a,b\n1,2\n3,4,5\n", "cannot be read as delimited text"),
+        ("b.csv", b"a\n1\n2\n", "one column, 'a'"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            read_table(tmp_path / name)
