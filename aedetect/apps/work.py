@@ -230,7 +230,7 @@ def _pipeline(
 def _compared(detector: Any) -> list[str]:
     """What to say of a network that principal components would do better than."""
     report = getattr(detector, "fit_report_", None)
-    if report is None or report["error"] <= report["pca_error"]:
+    if report is None or report["error"] <= 1.1 * report["pca_error"]:
         return []
     return [
         f"Principal components rebuild the rows better than the network (error "

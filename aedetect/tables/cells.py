@@ -35,15 +35,22 @@ def as_numbers(column: pd.Series, decimal: str = ".") -> tuple[np.ndarray, np.nd
         return np.full(len(column), np.nan), column.notna().to_numpy()
     if is_numeric_dtype(column.dtype) and not is_bool_dtype(column.dtype):
         return column.to_numpy(np.float64, na_value=np.nan), np.zeros(len(column), bool)
-    texts = as_text(column)
-    given = np.array([text is not None for text in texts], bool)
-    plain = [_plain(text, decimal) for text in texts[given]]
-    numbers = np.full(len(texts), np.nan)
+    numbers = _numbers(column.to_numpy(object))
+    others = np.flatnonzero(np.isnan(numbers) & column.notna().to_numpy())
+    texts = as_text(column.iloc[others])
+    plain = [None if text is None else _plain(text, decimal) for text in texts]
+    numbers[others] = _numbers(np.array(plain, object))
+    wrong = np.zeros(len(numbers), bool)
+    wrong[others] = [text is not None for text in plain]
+    return numbers, wrong & np.isnan(numbers)
+
+
+def _numbers(cells: np.ndarray) -> np.ndarray:
+    """Plain numbers, NaN for everything else."""
     try:
-        numbers[given] = pd.to_numeric(np.array(plain, object), errors="coerce")
-    except OverflowError:  # an integer of hundreds of digits
-        numbers[given] = [_number(text) for text in plain]
-    return numbers, given & np.isnan(numbers)
+        return np.array(pd.to_numeric(cells, errors="coerce"), np.float64)
+    except (OverflowError, TypeError):  # an integer of hundreds of digits, or a list
+        return np.array([_number(cell) for cell in cells])
 
 
 def _plain(text: str, decimal: str) -> str:
@@ -53,10 +60,10 @@ def _plain(text: str, decimal: str) -> str:
     return text.replace(",", "") if THOUSANDS.match(text) else text
 
 
-def _number(text: str) -> float:
+def _number(cell: Any) -> float:
     try:
-        return float(text)
-    except ValueError:
+        return float(cell)
+    except (TypeError, ValueError):
         return np.nan
 
 
