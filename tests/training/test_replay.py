@@ -27,7 +27,14 @@ pytestmark = [  # too few epochs
     pytest.mark.filterwarnings("ignore:The posterior has collapsed"),
 ]
 
-CALLS = {"epochs": 3, "batch_size": 32, "random_state": 0, "latent_dim": 4, "learning_rate": 0.01}
+CALLS = {
+    "contamination": 0.0,
+    "epochs": 3,
+    "batch_size": 32,
+    "random_state": 0,
+    "latent_dim": 4,
+    "learning_rate": 0.01,
+}
 
 
 def weights(model):

@@ -663,7 +663,13 @@ MODULES = {
 # Tests ----------------------------------------------------------------------------------------
 
 
-CALLS = {"latent_dim": 2, "batch_size": 8, "learning_rate": 0.01, "random_state": 0}
+CALLS = {
+    "contamination": 0.0,
+    "latent_dim": 2,
+    "batch_size": 8,
+    "learning_rate": 0.01,
+    "random_state": 0,
+}
 
 
 def autoencoder(layer, epochs=4):
@@ -826,7 +832,9 @@ def test_networks_of_users_are_replayed_in_ensembles():
     members = Autoencoder(network=network, epochs=4, **CALLS)
 
     def make():
-        return AutoencoderEnsemble(estimator=members, n_estimators=3, random_state=0)
+        return AutoencoderEnsemble(
+            estimator=members, n_estimators=3, contamination=0, random_state=0
+        )
 
     ours, theirs, told, replayed = both(make)
     assert not told
