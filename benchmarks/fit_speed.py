@@ -70,6 +70,7 @@ def aedetect(X: np.ndarray, batch: int, hidden: int, epochs: int) -> dict[str, f
         network=Dense(hidden=(hidden,)),
         batch_size=batch,
         epochs=epochs,
+        contamination=0.1,  # as PyOD: no models beside for the threshold
         device="cpu",
     )
     start = time.process_time()
@@ -248,6 +249,7 @@ def family(rounds: int, epochs: int) -> None:
     X = np.random.default_rng(0).standard_normal((5_000, 20), dtype=np.float32)
     for batch in (32, 256):
         common = {"latent_dim": CODE, "batch_size": batch, "epochs": epochs, "device": "cpu"}
+        common["contamination"] = 0.1
         net = {"network": Dense(hidden=(64,)), **common}
         rates = {"network": Dense(hidden=(64,), code_activation="sigmoid"), **common}
         hutchinson = ContractiveAutoencoder(jacobian="hutchinson", **net)
@@ -261,7 +263,7 @@ def family(rounds: int, epochs: int) -> None:
             "variational": VariationalAutoencoder(**net).fit,
             "memory": MemoryAutoencoder(**net).fit,
             "ensemble of 24": AutoencoderEnsemble(
-                estimator=Autoencoder(**net), n_estimators=24
+                estimator=Autoencoder(**net), n_estimators=24, contamination=0.1
             ).fit,
             "a network of one's own": Autoencoder(**{**net, "network": Foreign()}).fit,
             "the same in a plain loop": lambda X, batch=batch: sliced_tensors(X, batch, 64, epochs),

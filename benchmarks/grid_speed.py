@@ -129,7 +129,8 @@ def timed(run: Callable[[], Any]) -> np.ndarray:
 def compare(name: str, n: int, d: int, batch: int, rounds: int) -> None:
     X, y = table(n, d)
     options = {"scoring": "roc_auc", "cv": InlierKFold(random_state=0), "refit": False}
-    ours = Autoencoder(epochs=EPOCHS, batch_size=batch, device="cpu", random_state=0)
+    net = {"epochs": EPOCHS, "batch_size": batch, "device": "cpu"}
+    ours = Autoencoder(contamination=0.1, random_state=0, **net)
     one_fold = {**options, "cv": list(InlierKFold(random_state=0).split(X, y))[:1]}
     searches = {
         "stacked": StackedGridSearchCV(ours, GRID, **options),

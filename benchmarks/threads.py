@@ -35,7 +35,7 @@ def cases() -> dict[str, Callable[[], object]]:
     rng = np.random.default_rng(0)
     narrow, wide, table = (rng.standard_normal(s) for s in ((5000, 20), (5000, 784), (2000, 20)))
     many = np.resize(narrow, (200_000, 20))
-    net = {"random_state": 0, "device": "cpu"}
+    net = {"contamination": 0.1, "random_state": 0, "device": "cpu"}
     b32 = Autoencoder(network=(64,), latent_dim=32, batch_size=32, epochs=10, **net)
     b256 = Autoencoder(network=(64,), latent_dim=32, batch_size=256, epochs=20, **net)
     b128 = Autoencoder(network=(128,), latent_dim=32, batch_size=128, epochs=4, **net)

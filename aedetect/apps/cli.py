@@ -14,7 +14,7 @@ SEED = click.IntRange(0, 2**32 - 1)  # what numpy takes
 FAILURES = (ValueError, TypeError, OSError, MemoryError, ImportError, RuntimeError)
 LONGEST = 500  # characters of a message
 MAX_BYTES = 2**30  # of text, which take about six times as much memory until their rows are scored
-DETECTORS = ("auto", "default", "autoencoder", "pca", "kernel", "iforest")
+DETECTORS = ("auto", "default", "autoencoder", "pca", "kernel")
 
 
 class _Refusal(click.ClickException):
@@ -39,17 +39,23 @@ class _Commands(click.Group):
             warnings.simplefilter("always", UserWarning)
             try:
                 result = super().invoke(ctx)
-            except (click.exceptions.Exit, click.Abort, BrokenPipeError):
+            except click.exceptions.Exit:
+                _tell(caught)
+                raise
+            except (click.Abort, BrokenPipeError):
                 raise
             except click.UsageError as error:
                 raise _Refusal(_in_one_line(error.format_message())) from error
             except FAILURES as error:
                 raise _Refusal(_in_one_line(_said_by(error))) from error
-            finally:
-                texts = [_in_one_line(str(warning.message)) for warning in caught]
-        for text in dict.fromkeys(texts):
-            click.echo(f"Warning: {text}", err=True)
+        _tell(caught)
         return result
+
+
+def _tell(caught: list[warnings.WarningMessage]) -> None:
+    """Write each warning once."""
+    for text in dict.fromkeys(_in_one_line(str(warning.message)) for warning in caught):
+        click.echo(f"Warning: {text}", err=True)
 
 
 def _said_by(error: BaseException) -> str:
@@ -291,7 +297,7 @@ def _finish(found: Any, output: Path | None, top: int, fail_on_anomaly: bool) ->
         click.echo(visible(line), err=True)
     click.echo(visible(found.summary(output)), err=True)
     if fail_on_anomaly and (found.rows["label"] == -1).any():
-        sys.exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def visible_table(rows: Any) -> str:

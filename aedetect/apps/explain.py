@@ -42,7 +42,7 @@ def explain(detector: Any, X: Any, top: int = 3) -> pd.DataFrame:
       column observed direction
     0      b     20.0      high
     """
-    frame, shares, expected = _told(detector, X)
+    _, frame, shares, expected = _told(detector, X)
     top = min(top, len(frame.columns))
     order = np.argsort(-shares, axis=1, kind="stable")[:, :top]
     rows, columns = np.repeat(np.arange(len(frame)), top), order.ravel()
@@ -83,9 +83,8 @@ def explain_rows(
         column ``feature_i``, ``observed_i``, ``expected_i`` in the table's units and ``share_i`` of
         the row's error.
     """
-    frame, shares, expected = _told(detector, X)
+    scores, frame, shares, expected = _told(detector, X)
     order = np.argsort(-shares, axis=1, kind="stable")[:, :n_features]
-    scores = detector.score_samples(X)
     offset = _last(detector).offset_ if offset is None else offset
     table: dict[str, Any] = {
         "row": np.arange(1, len(frame) + 1),
@@ -102,13 +101,13 @@ def explain_rows(
     return pd.DataFrame(table)
 
 
-def _told(detector: Any, X: Any) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
-    """The columns that were looked at, their shares of the error, and what was expected in them."""
+def _told(detector: Any, X: Any) -> tuple[np.ndarray, pd.DataFrame, np.ndarray, pd.DataFrame]:
+    """Scores, the columns that were looked at, their shares of the error, and what was expected."""
     steps = [step for _, step in detector.steps] if isinstance(detector, Pipeline) else [detector]
     encoder = steps[0] if isinstance(steps[0], TableEncoder) else None
     Z = detector[:-1].transform(X) if len(steps) > 1 else X
     errors = np.nan_to_num(np.asarray(steps[-1].score_features(Z)), nan=0.0)
-    rebuilt = steps[-1].reconstruct(Z)
+    scores, rebuilt = steps[-1].score_samples(Z), steps[-1].reconstruct(Z)
     expected = detector[:-1].inverse_transform(rebuilt) if len(steps) > 1 else rebuilt
     frame, _ = as_frame(X)
     if encoder is not None:
@@ -117,7 +116,8 @@ def _told(detector: Any, X: Any) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame
         # A column of many parts has many errors in ordinary rows, too.
         errors = np.stack([e.sum(axis=1) / np.sqrt(e.shape[1]) for e in parts], axis=1)
     total = np.maximum(errors.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    return frame, errors / total, pd.DataFrame(np.asarray(expected), columns=frame.columns)
+    told = pd.DataFrame(np.asarray(expected), columns=frame.columns)
+    return scores, frame, errors / total, told
 
 
 def _last(detector: Any) -> Any:

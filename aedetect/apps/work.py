@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.ensemble import IsolationForest
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -18,6 +17,7 @@ from ..detectors.kernel import KernelAutoencoder
 from ..detectors.pca import PCADetector
 from ..detectors.rules import EmpiricalNull
 from ..detectors.saved import load, save
+from ..rows.threshold import FALSE_ALARMS, p_values
 from ..tables.encoder import TableEncoder
 from ..tables.reading import listed
 from ..tables.text import brief
@@ -115,16 +115,17 @@ def fitted(
     keep: Sequence[str],
 ) -> Iterator[str]:
     """Learn from a table, and write the model."""
-    if detector == "iforest":
-        raise ValueError("--detector iforest: a model's file holds detectors of aedetect alone")
     _check_device(device)
     rows, notes = without(frame, exclude), [*frame.attrs.get("notes", [])]
     pipeline = prepare(_pipeline(detector, rows, contamination, seed, device, keep, notes))
     pipeline.fit(rows)
     save(pipeline, model)
     yield from notes + _compared(pipeline[-1])
-    share = "about 3 %" if contamination == "auto" else f"about {contamination:.1%}"
-    yield f"{model}: learned from {len(rows)} rows of {table}; it flags {share} of rows like these."
+    share = FALSE_ALARMS if contamination == "auto" else contamination
+    yield (
+        f"{model}: learned from {len(rows)} rows of {table}; it flags about {share:.1%} of rows "
+        "like these."
+    )
 
 
 def scored(
@@ -142,11 +143,12 @@ def scored(
     rows = frame if label is None else without(frame, [label])
     found = explain_rows(pipeline, rows)
     if hasattr(pipeline[-1], "calibration_scores_"):
-        found.insert(2, "p_value", pipeline[-1].p_values(pipeline[:-1].transform(rows)))
+        known = pipeline[-1].calibration_scores_
+        found.insert(2, "p_value", p_values(found["score"].to_numpy(), known))
     k, n = int((found["label"] == -1).sum()), len(found)
     verdict = f"{table}: {k} of {n} rows flagged."
     if "p_value" in found:
-        verdict += f" Of {n} normal rows, about {0.03 * n:.0f} would be."
+        verdict += f" Of {n} normal rows, about {FALSE_ALARMS * n:.0f} would be."
     return Found(found, verdict, [*frame.attrs.get("notes", [])], truth)
 
 
@@ -213,8 +215,6 @@ def _pipeline(
             notes.append(
                 "The table is large: an autoencoder is used; --detector default is slower."
             )
-    if name == "iforest":
-        return make_pipeline(encoder, IsolationForest(random_state=seed))
     if name == "default":
         detector: Any = AnomalyDetector(contamination=contamination, random_state=seed)
         return make_pipeline(encoder, detector)

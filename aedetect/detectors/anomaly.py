@@ -11,7 +11,7 @@ from ..models.report import of_constant
 from ..models.surprise import SurpriseModel, View, mixed, view_of
 from ..params import Count, Range
 from ..rows.linear import column_means, deviations, filled
-from ..rows.threshold import MOST
+from ..rows.threshold import evenly
 from ..warn import warn_all
 from .base import Detector
 from .core import RobustCore, smallest
@@ -142,7 +142,8 @@ class AnomalyDetector(Detector):
         return -model.training_errors
 
     def _unseen_scores(self, X: np.ndarray) -> np.ndarray:
-        return self._training_scores(self.model_, X)[:MOST]  # no row is compared with itself
+        scores = self._training_scores(self.model_, X)  # no row is compared with itself
+        return evenly(scores)
 
     column_means_ = learned("column_means", "What stands in for missing values.")
 

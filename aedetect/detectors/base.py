@@ -4,7 +4,7 @@ from abc import ABC
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
@@ -20,7 +20,6 @@ from .decision import Deciding
 class Detector(
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    OutlierMixin,
     CallbackSupportMixin,
     Deciding,
     ABC,
@@ -33,10 +32,6 @@ class Detector(
     Scores follow scikit-learn: high means normal, ``decision_function`` is the score minus the
     threshold, and ``predict`` returns +1 for inliers and -1 for outliers.
     """
-
-    def _learn(self, X: np.ndarray) -> Model:
-        """Learn from validated rows in one step; override `_fit` to learn in several."""
-        raise NotImplementedError(f"{type(self).__name__} must say how it learns.")
 
     @property
     def _units_matter(self) -> bool:

@@ -27,9 +27,6 @@ class ConformalDetector(Wrapper):
 
     Parameters
     ----------
-    estimator : detector, default=None
-        Has `fit` and `score_samples` (high = normal), or `decision_function`, which may be PyOD's
-        (high = anomalous); a Pipeline may end in it. None: ``AnomalyDetector()``.
     method : {"split", "cross", "jackknife+"}, default="split"
         "split" calibrates on rows that are held out. "cross" scores each row by one of `cv` models
         that did not learn from it, and new rows by a model of all rows; this is no guarantee, but

@@ -1,6 +1,5 @@
 """From scores to labels: the threshold, and the rows it is found from."""
 
-from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,11 @@ from ..rows.threshold import (
     p_values,
 )
 from .inputs import RowInput
+from .labels import Labelling
 
 
-class Deciding(RowInput):
-    """Labels and p-values of a detector that has a `model_`.
+class Deciding(Labelling, RowInput):
+    """The threshold and p-values of a detector that has a `model_`.
 
     Parameters
     ----------
@@ -34,12 +34,9 @@ class Deciding(RowInput):
 
     contamination: Contamination = "auto"
 
-    @abstractmethod
     def _learn(self, X: np.ndarray) -> Model:
-        """Learn from validated rows."""
-
-    @abstractmethod
-    def score_samples(self, X: Any) -> np.ndarray: ...
+        """Learn from validated rows in one step; override `_fit` to learn in several."""
+        raise NotImplementedError(f"{type(self).__name__} must say how it learns.")
 
     def _set_threshold(self, X: np.ndarray, *, calibrate: bool = True) -> None:
         self.__dict__.pop("calibration_scores_", None)
@@ -71,34 +68,6 @@ class Deciding(RowInput):
         if isinstance(seed, np.random.RandomState):
             seed = int(seed.randint(2**31 - 1))
         return folds(n, seed)
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Score minus the threshold: ``score_samples(X) - offset_``. Negative means outlier.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), float64
-        """
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Label rows: +1 for inliers, -1 for outliers.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), int
-        """
-        return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def p_values(self, X: Any) -> np.ndarray:
         """Share of normal rows that score as low as each row. Needs ``contamination="auto"``.

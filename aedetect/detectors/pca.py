@@ -1,6 +1,6 @@
 """Principal component analysis as a detector: the linear baseline, in closed form."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -66,6 +66,15 @@ class PCADetector(Detector):
     latent_dim: Literal["auto"] | Count | Annotated[float, Range(0, 1, above_low=True)] = "auto"
     whiten: bool = False
 
+    def _prepared(self, X: Any) -> np.ndarray:
+        rows = super()._prepared(X)
+        if not isinstance(self.latent_dim, float) and self.latent_dim == rows.shape[1]:
+            warn(
+                f"latent_dim={self.latent_dim} keeps all columns of X and rebuilds every row "
+                "exactly. Lower it.",
+            )
+        return rows
+
     def _learn(self, X: np.ndarray) -> LinearModel:
         mean, axes, variances = self._axes(filled(X, column_means(X)))
         return LinearModel(mean, np.ascontiguousarray(axes), variances, bool(self.whiten))
@@ -73,11 +82,6 @@ class PCADetector(Detector):
     def _axes(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         wanted = default_latent_dim(X.shape[1]) if self.latent_dim == "auto" else self.latent_dim
         if not isinstance(wanted, float):
-            if wanted == X.shape[1]:
-                warn(
-                    f"latent_dim={wanted} keeps all columns of X and rebuilds every row exactly. "
-                    "Lower it.",
-                )
             if wanted > X.shape[1]:
                 raise ValueError(
                     f"latent_dim={wanted} exceeds the {X.shape[1]} columns of X; set at most that."

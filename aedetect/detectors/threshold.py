@@ -14,9 +14,6 @@ class Threshold(Wrapper):
 
     Parameters
     ----------
-    estimator : detector, default=None
-        Has `fit` and `score_samples` (high = normal), or `decision_function`, which may be PyOD's
-        (high = anomalous); a Pipeline may end in it. None: ``AnomalyDetector()``.
     rule : Rule, default=None
         `Quantile`, `MAD`, `Tukey`, `Tail`, `AlertBudget`, `FromLabels` or `EmpiricalNull`; None:
         ``Quantile()``, 5 % of the rows. Detectors of this package with ``contamination="auto"``

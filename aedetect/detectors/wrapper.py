@@ -3,15 +3,16 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import MetaEstimatorMixin, OutlierMixin, clone
+from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from ..params import Params
+from .labels import Labelling
 
 
-class Wrapper(MetaEstimatorMixin, OutlierMixin, Params):
+class Wrapper(MetaEstimatorMixin, Labelling, Params):
     """Labels from the scores of another detector.
 
     Parameters
@@ -62,34 +63,6 @@ class Wrapper(MetaEstimatorMixin, OutlierMixin, Params):
         """
         check_is_fitted(self)
         return scores_by(self.estimator_, X)
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Score minus the threshold: ``score_samples(X) - offset_``. Negative means outlier.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), float64
-        """
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Label rows: +1 for inliers, -1 for outliers.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), int
-        """
-        return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

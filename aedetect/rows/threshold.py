@@ -62,6 +62,11 @@ def calibrated_threshold(calibration: np.ndarray, alpha: float = FALSE_ALARMS) -
     return float(calibration[max(int(alpha * (len(calibration) + 1)) - 1, 0)])
 
 
+def evenly(rows: np.ndarray) -> np.ndarray:
+    """At most `MOST` of many rows, from all parts of a table, which may be sorted."""
+    return rows[:: -(-len(rows) // MOST)]
+
+
 def folds(n: int, seed: int | None) -> list[tuple[np.ndarray, np.ndarray]]:
     """Indices of rows to learn from, equally many in each fold, and of others to score.
 

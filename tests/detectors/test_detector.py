@@ -476,6 +476,19 @@ def test_few_new_normal_rows_are_flagged(detector, n, rng):
     assert not flagged[found > 0.045].any()  # the most anomalous training row may raise it so far
 
 
+@pytest.mark.parametrize("detector", [KernelAutoencoder(), AnomalyDetector(random_state=0)])
+def test_a_sorted_table_is_calibrated_on_all_of_it(detector, rng):
+    X = rng.standard_normal((4000, 3)) * np.linspace(0.1, 3, 4000)[:, None]
+    flagged = clone(detector).fit(X).predict(X[::-1]) == -1
+    assert 0.015 < flagged.mean() < 0.045
+
+
+def test_a_warning_of_all_columns_comes_once(rng):
+    with pytest.warns(UserWarning, match="keeps all columns") as told:
+        PCADetector(latent_dim=4).fit(rng.standard_normal((100, 4)))
+    assert len(told) == 1
+
+
 def test_what_follows_the_threshold_is_the_same_after_another_fit(rng):
     X = rng.standard_normal((100, 4))
     detector = PCADetector().fit(X)

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -189,6 +190,15 @@ def test_odd_rows_of_a_mixed_table_are_found(table, estimator, least):
     detector = make_detector(estimator).fit(table)
     scores = np.r_[detector.score_samples(table), detector.score_samples(odd)]
     assert roc_auc_score(np.repeat([0, 1], [N, 50]), -scores) > least
+
+
+def test_tables_of_polars(table):
+    encoder = TableEncoder().fit(table)
+    np.testing.assert_allclose(
+        encoder.transform(polars.from_pandas(table)), encoder.transform(table)
+    )
+    detector = make_detector().fit(polars.from_pandas(table))
+    assert detector.predict(polars.from_pandas(table)).shape == (N,)
 
 
 def test_files_hold_encoders(table, tmp_path):
