@@ -6,48 +6,47 @@ import numpy as np
 
 from ..chance import seeded
 from ..models.base import Model, learned
-from ..models.parts import Rows, effective_share
+from ..models.parts import Memory, Rows, Tails
 from ..models.report import of_constant
-from ..models.surprise import SurpriseModel, View, mixed, view_of
+from ..models.surprise import SurpriseModel, surprise_of, swaps_of, total
 from ..params import Count, Range
 from ..rows.linear import column_means, deviations, filled
-from ..rows.threshold import evenly
+from ..rows.threshold import some_of
 from ..warn import warn_all
 from .base import Detector
 from .core import RobustCore, smallest
 
+CALIBRATION = 4_000  # rows at most whose values say what is surprising
+FEWEST, VALUES = 1_000, 2**24  # of a wide table, rows are drawn until they hold so many values
 ASSUMED_TRIM = 0.4  # what trim="auto" leaves out in the second of its two views
 
 
 class AnomalyDetector(Detector):
-    """Score rows by the sum of their surprise in four views.
+    """Score rows by how surprising three measures of them are.
 
     1. Memory: the distance from a kernel-weighted mean of nearby training rows
-       (`KernelAutoencoder`), in columns squashed by asinh, and in columns scaled by their range.
+       (`KernelAutoencoder`), in columns squashed by asinh.
     2. Tails: how far out the values lie in their columns (Li et al., 2022).
-    3. Locality: how much farther away the nearest rows are than their own nearest rows (Breunig et
-       al., 2000).
-    4. Swaps: networks of an autoencoder's shape, trained as a stack to detect values that were
-       swapped in from other rows.
+    3. Swaps: networks of an autoencoder's shape, trained as a stack to detect values that were
+       swapped in from other rows (in the manner of Clark et al., 2020).
 
-    If rows are trimmed, locality and the memory of ranges tell little and are left out.
-
-    The values of each view are converted to surprise, ``-log(share of normal rows with a larger
-    value)``, so that they can be added. Columns need no scaling: scores do not depend on a column's
-    unit or origin.
+    Each measure is converted to surprise, ``-log(share of normal rows with a larger value)``, so
+    that they can be added: the score is ``-(2 m + t + s)`` with the surprise m, t and s of the
+    three. Columns need no scaling: scores do not depend on a column's unit or origin.
 
     Parameters
     ----------
     trim : float or "auto", default="auto"
         Share of training rows not to count as normal: 0 if all are believed to be normal, about 0.4
-        if there are anomalies among them. "auto" does not guess which: it fits both and takes a
-        soft maximum of half the surprise s0 without trimming and a third of the surprise s4 with
-        trimming: the score is ``-log(exp(0.5 s0) + exp(0.32 s4))``.
-    n_estimators : int, default=4
+        if there are anomalies among them. "auto" does not guess which: it remembers rows twice,
+        all of them and a trimmed choice, and takes a soft maximum of the surprise m0 at the first
+        and a third of the surprise m4 at the second: ``m = log(exp(m0) + exp(m4 / 3))``.
+    n_estimators : int, default=2
         Number of networks in the stack.
     max_items : int, default=20000
-        Maximum number of rows remembered. From a table with more than twice as many rows, twice as
-        many are drawn at random for learning and for the threshold.
+        Maximum number of rows remembered. From a table with more than twice as many rows, or with
+        more than 2**24 values, rows are drawn at random to learn from: twice `max_items`, or as
+        many as hold so many values, but at least 1,000.
     random_state : int, RandomState or None, default=None
         Seed for the networks and the draws.
 
@@ -88,48 +87,44 @@ class AnomalyDetector(Detector):
     """
 
     trim: Literal["auto"] | Annotated[float, Range(0, 0.9)] = "auto"
-    n_estimators: Count = 4
+    n_estimators: Count = 2
     max_items: Annotated[int, Range(10)] = 20_000
     random_state: int | np.random.RandomState | None = None
 
     _min_features = 1
 
     def _learn(self, X: np.ndarray) -> SurpriseModel:
-        rng = np.random.default_rng(seeded(self.random_state).initial_seed())
-        means = column_means(X)
-        drawn = _some(len(X), 2 * self.max_items, rng)
+        seed = seeded(self.random_state).initial_seed()
+        means, (n, d) = column_means(X), X.shape
+        drawn = some_of(n, min(2 * self.max_items, max(FEWEST, VALUES // d)), seed)
         rows = filled(X[drawn], means).astype(np.float64)
         self._warn_of_constant(deviations(rows) == 0)
-        seed = int(rng.integers(2**31))
-        trims = [0.0, ASSUMED_TRIM] if self.trim == "auto" else [self.trim]
-        cores = [self._core(rows, trim, seed) for trim in trims]
-        views = [self._view(Rows(rows, c), t, seed) for c, t in zip(cores, trims, strict=True)]
-        self.core_ = drawn[cores[-1]]
-        return SurpriseModel(means, [view for view, _ in views], mixed([of for _, of in views]))
+        every, some = np.arange(len(rows)), some_of(len(rows), CALIBRATION, seed)
 
-    def _core(self, rows: np.ndarray, trim: float, seed: int) -> np.ndarray:
+        tails, of_tails = surprise_of(Tails(Rows(rows, every)), Rows(rows, every), every)
+        memories, of_memories = [], []
+        for trim in [0.0, ASSUMED_TRIM] if self.trim == "auto" else [self.trim]:
+            core = self._core(rows, trim, of_tails, seed)
+            normal, bandwidth = Rows(rows, core), 1.0 if trim else 0.5
+            memory, of_memory = surprise_of(Memory.of(normal, bandwidth), normal, some)
+            memories.append(memory)
+            of_memories.append(of_memory)
+        swaps, of_swaps = swaps_of(normal, some, self.n_estimators, seed)
+
+        self.core_ = drawn[core]
+        errors = total(of_memories, [of_tails[some], of_swaps])
+        return SurpriseModel(means, memories, [tails, swaps], errors)
+
+    def _core(self, rows: np.ndarray, trim: float, of_tails: np.ndarray, seed: int) -> np.ndarray:
         """Indices of what counts as normal with a share of rows left out."""
-        core = np.arange(len(rows))
+        core = every = np.arange(len(rows))
         if trim > 0:
-            core = np.flatnonzero(RobustCore(trim=trim).fit(rows).core_)
-            first = Rows(rows, self._capped(core, seed))
-            _, totals = view_of(first, {"memory": 2, "tails": 1}, 1.0, 0, seed)
-            core = np.flatnonzero(smallest(totals, 1 - trim))
-        return self._capped(core, seed)
-
-    def _view(self, rows: Rows, trim: float, seed: int) -> tuple[View, np.ndarray]:
-        weights, bandwidth = self._weights(rows.all, trim), 1.0 if trim else 0.5
-        return view_of(rows, weights, bandwidth, self.n_estimators, seed)
-
-    def _weights(self, rows: np.ndarray, trim: float) -> dict[str, float]:
-        """What each part counts for."""
-        if trim > 0:
-            return {"memory": 1, "tails": 1, "swaps": 1}
-        independence = min(1.0, 2 * effective_share(rows))  # else a tail counts many times
-        return {"memory": 1, "ranges": 0.5, "tails": independence, "local": 1, "swaps": 1}
-
-    def _capped(self, core: np.ndarray, seed: int) -> np.ndarray:
-        return core[_some(len(core), self.max_items, np.random.default_rng(seed))]
+            first = np.flatnonzero(RobustCore(trim=trim).fit(rows).core_)
+            first = first[some_of(len(first), CALIBRATION, seed)]
+            memory = Memory.of(Rows(rows, first), 1.0)
+            _, of_memory = surprise_of(memory, memory.rows, every)
+            core = np.flatnonzero(smallest(total([of_memory], [of_tails]), 1 - trim))
+        return core[some_of(len(core), self.max_items, seed)]
 
     def _warn_of_constant(self, constant: np.ndarray) -> None:
         names = getattr(self, "feature_names_in_", None)
@@ -142,8 +137,7 @@ class AnomalyDetector(Detector):
         return -model.training_errors
 
     def _unseen_scores(self, X: np.ndarray) -> np.ndarray:
-        scores = self._training_scores(self.model_, X)  # no row is compared with itself
-        return evenly(scores)
+        return self._training_scores(self.model_, X)  # no row is compared with itself
 
     column_means_ = learned("column_means", "What stands in for missing values.")
 
@@ -165,8 +159,3 @@ class AnomalyDetector(Detector):
     @property
     def _units_matter(self) -> bool:
         return False
-
-
-def _some(n: int, at_most: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices of all rows, or of as many as allowed, drawn at random."""
-    return np.arange(n) if n <= at_most else np.sort(rng.choice(n, at_most, replace=False))

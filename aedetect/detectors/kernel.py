@@ -8,7 +8,7 @@ from ..models.base import learned
 from ..models.kernel import KernelModel, bandwidth_of
 from ..params import Count, Positive
 from ..rows.linear import column_means, filled
-from ..rows.threshold import evenly
+from ..rows.threshold import some_of
 from .base import Detector
 
 
@@ -81,7 +81,7 @@ class KernelAutoencoder(Detector):
         return KernelModel(items, means, self.n_neighbors or len(items), bandwidth)
 
     def _unseen_scores(self, X: np.ndarray) -> np.ndarray:
-        return self._training_scores(self.model_, evenly(X))  # no row rebuilds itself
+        return self._training_scores(self.model_, X[some_of(len(X))])  # no row rebuilds itself
 
     items_ = learned("items", "Remembered rows.")
     mean_ = learned("column_means", "Column means.")

@@ -67,8 +67,8 @@ OURS = (
     KernelAutoencoder, MemoryAutoencoder, PCADetector, RobustCore, SparseAutoencoder,
     VariationalAutoencoder, Contractive, Denoising, MemoryObjective, Objective, Sparse, Swapping,
     Variational, Conv1d, Conv2d, Dense, Tied, ensemble.EnsembleModel, frame.Frame,
-    kernel.KernelModel, linear.LinearModel, parts.Local, parts.Memory, parts.Rows, parts.Scale,
-    parts.Swaps, parts.Tails, surprise.Surprise, surprise.SurpriseModel, surprise.View,
+    kernel.KernelModel, linear.LinearModel, parts.Memory, parts.Rows, parts.Scale,
+    parts.Swaps, parts.Tails, surprise.Surprise, surprise.SurpriseModel,
     trained.TrainedModel, corruption.Downsample, corruption.GaussianNoise, corruption.Grayscale,
     corruption.MaskingNoise, corruption.Patch, corruption.SaltAndPepper, corruption.SwapNoise,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What `AnomalyDetector` adds up: views of a row, each with a measure of how anomalous it is."""
+"""What `AnomalyDetector` adds up: measures of how anomalous a row is."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -11,22 +11,18 @@ import torch
 from ..networks.dense import Dense
 from ..objectives.swaps import Swapping
 from ..params import Record
-from ..rows.blocks import in_chunks
 from ..rows.limits import LARGEST
-from ..rows.linear import deviations, principal_axes
-from ..rows.neighbours import Neighbours
+from ..rows.linear import deviations
 from ..training.stack import Spec, bytes_of, fit_stack
 from .base import refuse_shapes, refuse_unless_positive
 from .frame import Frame
 from .kernel import KernelModel, bandwidth_of
 from .trained import TrainedModel
 
-BLOCK = 256  # rows scored at a time
-
 
 @dataclass(frozen=True)
 class Scale:
-    """Columns made alike: ``(X - origin) / spread``, or asinh of it, where far values are less far.
+    """Columns made alike: ``asinh((X - origin) / spread)``, in which far values are less far.
 
     Results are rounded to a millionth, so that another unit of a column changes no last digit.
     Constant columns become 0.
@@ -34,11 +30,10 @@ class Scale:
 
     origin: np.ndarray
     spread: np.ndarray
-    squashes: bool = False
 
     @classmethod
     def robust(cls, X: np.ndarray) -> Self:
-        """Median and interquartile range (as a standard deviation), squashed.
+        """Median and interquartile range (as a standard deviation).
 
         The spread is at least a tenth of the standard deviation; where half of the values are one
         and the same, it is the standard deviation.
@@ -47,35 +42,20 @@ class Scale:
         deviation = deviations(X)
         spread = np.maximum((upper - lower) / 1.349, 0.1 * deviation)
         spread = np.where(upper - lower > 1e-9 * deviation, spread, deviation)
-        return cls(median, _or_infinite(spread), squashes=True)
-
-    @classmethod
-    def range(cls, X: np.ndarray) -> Self:
-        """Minimum and range: columns that have a unit in common, as pixels do, keep it."""
-        lowest, highest = X.min(axis=0), X.max(axis=0)
-        return cls(lowest, _or_infinite(np.where(deviations(X) > 0, highest - lowest, 0)))
-
-    @classmethod
-    def standard(cls, X: np.ndarray) -> Self:
-        """Mean and standard deviation."""
-        return cls(X.mean(axis=0), _or_infinite(deviations(X)))
+        return cls(median, np.where(spread > 0, spread, np.inf))
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
         with np.errstate(over="ignore"):
             Z = ((X - self.origin) / self.spread).clip(-LARGEST, LARGEST)
-        return (np.arcsinh(Z) if self.squashes else Z).round(6)
+        return np.arcsinh(Z).round(6)
 
     def check(self, n_features: int) -> None:
         """Raise ValueError where lengths differ."""
         refuse_shapes(origin=(self.origin, (n_features,)), spread=(self.spread, (n_features,)))
 
     def back(self, Z: np.ndarray) -> np.ndarray:
-        Z = np.sinh(Z.clip(*np.arcsinh([-LARGEST, LARGEST]))) if self.squashes else Z
+        Z = np.sinh(Z.clip(*np.arcsinh([-LARGEST, LARGEST])))
         return self.origin + Z * np.where(np.isfinite(self.spread), self.spread, 0)
-
-
-def _or_infinite(spread: np.ndarray) -> np.ndarray:
-    return np.where(spread > 0, spread, np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +81,7 @@ class Rows(Record):
 
 
 class Part(Record, ABC):
-    """A view of rows."""
+    """A measure of how anomalous a row is."""
 
     @abstractmethod
     def __call__(self, X: np.ndarray) -> np.ndarray:
@@ -127,8 +107,9 @@ class Memory(Part):
     bandwidth: float
 
     @classmethod
-    def of(cls, rows: Rows, scale: Scale, share: float) -> Self:
+    def of(cls, rows: Rows, share: float) -> Self:
         """Let the bandwidth be a share of what distance is typical."""
+        scale = Scale.robust(rows.normal)
         return cls(rows, scale, bandwidth_of(scale(rows.normal), share))
 
     def check(self, n_features: int) -> None:
@@ -162,86 +143,19 @@ class Tails(Part):
 
     @cached_property
     def sorted(self) -> np.ndarray:
-        return np.sort(self.rows.all, axis=0).T
+        return np.sort(np.ascontiguousarray(self.rows.all.T), axis=1)
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
         return self.columns(X).sum(axis=1)
 
     def columns(self, X: np.ndarray) -> np.ndarray:
-        n = self.sorted.shape[1]
-        rarity = np.empty(X.shape)
-        for j, known in enumerate(self.sorted):
-            below = np.searchsorted(known, X[:, j], "right")
-            above = n - np.searchsorted(known, X[:, j], "left")
-            rarity[:, j] = -np.log(((2 * np.minimum(below, above) + 1) / (n + 1)).clip(max=1))
-        return rarity
-
-
-def effective_share(X: np.ndarray) -> float:
-    """Number of directions that the standardised columns vary in, as a share of the columns.
-
-    The exponential of the entropy of the principal variances (Roy & Vetterli, 2007): 1 where
-    columns do not depend on each other, 1 / d where they are all the same.
-    """
-    _, _, variances = principal_axes(Scale.standard(X)(X))
-    shares = variances[variances > 0] / variances.sum()
-    return float(np.exp(-shares @ np.log(shares)) / X.shape[1]) if len(shares) else 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Local(Part):
-    """How much farther the nearest rows are than those have theirs, in half-whitened columns.
-
-    The comparison of the local outlier factor (Breunig et al., 2000), with logarithms; directions
-    count by the fourth root of their variance.
-    """
-
-    rows: Rows
-    scale: Scale
-    directions: np.ndarray  # (d, k)
-    back: np.ndarray  # (k, d), undoes them
-    floor: float
-    own: np.ndarray  # logarithms of the normal rows' distances
-
-    @classmethod
-    def of(cls, rows: Rows) -> Self:
-        scale = Scale.standard(rows.normal)
-        _, axes, variances = principal_axes(scale(rows.normal))
-        share = variances + 0.01 * (variances.mean() or 1)
-        directions, back = axes.T * share**-0.25, axes * share[:, None] ** 0.25
-        turned = scale(rows.normal) @ directions
-        nearest = Neighbours(turned, min(5, len(turned) - 1))
-        distances = in_chunks(lambda X: nearest(X)[0], turned, BLOCK)
-        floor = 1e-3 * float(np.median(distances[:, -1])) + 1e-12
-        own = np.log(distances.mean(axis=1) + floor)
-        return cls(rows, scale, directions, back, floor, own)
-
-    def check(self, n_features: int) -> None:
-        super().check(n_features)
-        k = self.directions.shape[-1]
-        refuse_shapes(
-            directions=(self.directions, (n_features, k)),
-            back=(self.back, (k, n_features)),
-            own=(self.own, (len(self.rows.core),)),
-        )
-        refuse_unless_positive(floor=self.floor)
-
-    @cached_property
-    def turned(self) -> np.ndarray:
-        return self.scale(self.rows.normal) @ self.directions
-
-    @cached_property
-    def nearest(self) -> Neighbours:
-        return Neighbours(self.turned, min(5, len(self.turned) - 1))
-
-    def __call__(self, X: np.ndarray) -> np.ndarray:
-        distances, neighbours = self.nearest(self.scale(X) @ self.directions)
-        return np.log(distances.mean(axis=1) + self.floor) - self.own[neighbours].mean(axis=1)
-
-    def columns(self, X: np.ndarray) -> np.ndarray:
-        rows = self.scale(X) @ self.directions
-        middles = self.turned[self.nearest(rows)[1]].mean(axis=1)
-        return np.square((rows - middles) @ self.back)
+        n, beyond = self.sorted.shape[1], np.empty(X.shape[::-1])
+        for known, values, found in zip(self.sorted, X.T, beyond, strict=True):
+            order = values.argsort()  # ascending values are found faster
+            below = known.searchsorted(values[order], "right")
+            above = n - known.searchsorted(values[order], "left")
+            found[order] = np.minimum(below, above)
+        return -np.log(((2 * beyond.T + 1) / (n + 1)).clip(max=1))
 
 
 STEPS, BATCH, VALUES = 200, 128, 2**16  # a batch has fewer rows where they are wide
@@ -256,13 +170,13 @@ class Swaps(Part):
     nets: list[TrainedModel]
 
     @classmethod
-    def of(cls, rows: Rows, scale: Scale, n_nets: int, seed: int) -> tuple[Self, np.ndarray]:
-        """The part, and what it says of the normal rows by nets that did not learn from them."""
+    def of(cls, rows: Rows, told: np.ndarray, n_nets: int, seed: int) -> tuple[Self, np.ndarray]:
+        """The part, and what nets that did not learn from them say of some of the normal rows."""
         rng = np.random.default_rng(seed)
         n_normal, d = rows.normal.shape
         n = min(max(2, int(np.ceil(0.7 * n_normal))), STEPS * BATCH)
         drawn = [rng.permutation(n_normal)[:n] for _ in range(n_nets)]
-        part = cls(scale, [])
+        part = cls(Scale.robust(rows.normal), [])
         Z = part._inputs(rows.normal)
         batch = min(n, BATCH, max(16, VALUES // d))
         specs = [_spec(Z[some], batch, int(rng.integers(2**31))) for some in drawn]
@@ -271,10 +185,8 @@ class Swaps(Part):
             stack = specs[i : i + size], [torch.from_numpy(Z[r]) for r in drawn[i : i + size]]
             for spec, trained in zip(specs[i : i + size], fit_stack(*stack), strict=True):
                 part.nets.append(_model(spec, trained.weights))
-        unseen = np.ones((n_nets, n_normal), bool)
-        for i, some in enumerate(drawn):
-            unseen[i, some] = False
-        sums = np.array([part._logits_of(net, rows.normal).sum(axis=1) for net in part.nets])
+        unseen = np.array([~np.isin(told, some) for some in drawn])
+        sums = np.array([part._logits_of(net, rows.normal[told]).sum(axis=1) for net in part.nets])
         votes = np.where(unseen.any(axis=0), unseen, True)
         return part, np.asarray((sums * votes).sum(axis=0) / votes.sum(axis=0))
 

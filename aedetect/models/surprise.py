@@ -1,123 +1,101 @@
-"""Views of a row turned into surprise, and added up."""
+"""Measures of a row turned into surprise, and added up."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import softmax
 
 from ..params import Record
 from ..rows.blocks import in_chunks
 from ..rows.linear import filled
 from .base import Model, refuse_shapes, refuse_unless_positive
-from .parts import BLOCK, Local, Memory, Part, Rows, Scale, Swaps, Tails
+from .parts import Memory, Part, Rows, Swaps
 
-CAUTION = 0.64  # what a second view, of trimmed rows, counts for
+BLOCK = 256  # rows scored at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Surprise(Record):
-    """Turns a value into ``-log(share of normal rows with a larger one)``, linear beyond them all.
+    """A part's value as ``-log(share of normal rows with a larger one)``, linear beyond them all.
 
-    Surprises of different views are alike in scale, and can be added.
+    Surprises of different parts are alike in scale, and can be added.
+
+    Attributes
+    ----------
+    part : Part
+    sorted : ndarray of shape (n,)
+        Its values of normal rows, as of rows that it did not learn from.
+    unit : float
+        Their standard deviation.
     """
 
+    part: Part
     sorted: np.ndarray
     unit: float
 
     @classmethod
-    def of(cls, normal: np.ndarray) -> "Surprise":
-        return cls(np.sort(normal), float(np.sort(normal).std() + 1e-6))
+    def of(cls, part: Part, normal: np.ndarray) -> Self:
+        ascending = np.sort(normal)
+        return cls(part, ascending, float(ascending.std() + 1e-6))
 
-    def __call__(self, values: np.ndarray) -> np.ndarray:
+    def check(self, n_features: int) -> None:
+        """Raise ValueError where fields do not belong together."""
+        self.part.check(n_features)
+        refuse_shapes(sorted=(self.sorted, (None,)))
+        refuse_unless_positive(unit=self.unit, rows=len(self.sorted))
+
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        """Surprise (n,) at rows (n, d)."""
+        return self.at(in_chunks(self.part, X, BLOCK))
+
+    def at(self, values: np.ndarray) -> np.ndarray:
+        """Surprise at values of the part."""
         below = np.searchsorted(self.sorted, values) / (len(self.sorted) + 1)
         return -np.log1p(-below) + np.maximum(values - self.sorted[-1], 0) / self.unit
 
-
-@dataclass(frozen=True, eq=False)
-class View(Record):
-    """The parts of the score, fitted to one choice of normal rows.
-
-    Attributes
-    ----------
-    parts : dict of str to Part
-    surprise : dict of str to Surprise
-        What each part's values are, as surprise,
-    weights : dict of str to float
-        and what that counts for.
-    """
-
-    parts: dict[str, Part]
-    surprise: dict[str, Surprise]
-    weights: dict[str, float]
-
-    def check(self, n_features: int) -> None:
-        """Raise ValueError where parts do not belong together."""
-        if not self.parts.keys() == self.surprise.keys() == self.weights.keys() >= {"memory"}:
-            raise ValueError(f"parts {list(self.parts)} count as {self.weights}")
-        for name, part in self.parts.items():
-            part.check(n_features)
-            surprise = self.surprise[name]
-            refuse_shapes(sorted=(surprise.sorted, (None,)))
-            refuse_unless_positive(unit=surprise.unit, rows=len(surprise.sorted))
-            if not np.isfinite(self.weights[name]):
-                raise ValueError(f"{name} counts for {self.weights[name]}")
-
-    def total(self, X: np.ndarray) -> np.ndarray:
-        """Weighted sum of the surprises."""
-        return self.added({name: in_chunks(part, X, BLOCK) for name, part in self.parts.items()})
-
-    def added(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
-        surprises = [self.weights[name] * self.surprise[name](values[name]) for name in values]
-        return np.asarray(np.sum(surprises, axis=0))
-
-    def contributions(self, X: np.ndarray) -> np.ndarray:
-        """The same, divided among the columns."""
-        total = np.zeros(X.shape)
-        for name, part in self.parts.items():
-            share = part.columns(X)
-            share /= np.maximum(share.sum(axis=1, keepdims=True), 1e-300)
-            total += (self.weights[name] * self.surprise[name](part(X)))[:, None] * share
-        return total
+    def shares(self, X: np.ndarray) -> np.ndarray:
+        """What each column has in it, (n, d); rows sum to 1."""
+        shares = self.part.columns(X)
+        return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)
 
 
-def view_of(
-    rows: Rows, weights: dict[str, float], bandwidth: float, n_nets: int, seed: int
-) -> tuple[View, np.ndarray]:
-    """Return a view of rows, and the surprise of all training rows in it."""
-    robust, parts = Scale.robust(rows.normal), dict[str, Part]()
-    of_normal: dict[str, np.ndarray] = {}
-    for name in weights:
-        if name == "memory":
-            parts[name] = Memory.of(rows, robust, bandwidth)
-        elif name == "ranges":
-            parts[name] = Memory.of(rows, Scale.range(rows.normal), bandwidth)
-        elif name == "tails":
-            parts[name] = Tails(rows)
-        elif name == "local":
-            parts[name] = Local.of(rows)
-        else:
-            parts[name], of_normal[name] = Swaps.of(rows, robust, n_nets, seed)
-    values = {name: in_chunks(part, rows.all, BLOCK) for name, part in parts.items()}
-    of_normal = {name: value[rows.core] for name, value in values.items()} | of_normal
-    view = View(parts, {name: Surprise.of(of_normal[name]) for name in values}, weights)
-    return view, view.added(values)
+def surprise_of(part: Part, rows: Rows, some: np.ndarray) -> tuple[Surprise, np.ndarray]:
+    """Return a part's surprise, told from the normal ones among some rows, and that of them all."""
+    values = in_chunks(part, rows.all[some], BLOCK)
+    surprise = Surprise.of(part, values[np.isin(some, rows.core)])
+    return surprise, surprise.at(values)
+
+
+def swaps_of(rows: Rows, some: np.ndarray, n_nets: int, seed: int) -> tuple[Surprise, np.ndarray]:
+    """The same of new networks, told from what those say that did not learn from a row."""
+    surprise = Surprise.of(*Swaps.of(rows, np.flatnonzero(np.isin(rows.core, some)), n_nets, seed))
+    return surprise, surprise(rows.all[some])
+
+
+MEMORY = 2.0  # what the surprise of the memories counts for, beside 1 for each other part
+CAUTION = 1 / 3  # what a memory of trimmed rows counts for, beside one of all rows
 
 
 @dataclass(frozen=True, eq=False)
 class SurpriseModel(Model):
-    """One view, or two of which softly the larger surprise counts.
+    """The sum of surprises; of two memories', softly the larger one.
 
     Attributes
     ----------
     column_means : ndarray of shape (n_features,)
         They stand in for missing values.
-    views : list of View
+    memories : list of one or two Surprise
+        Of a `Memory`. The second one remembers fewer rows, and counts less.
+    others : list of Surprise
     training_errors : ndarray of shape (n,)
-        Of the rows that were learned from.
+        Of the rows that were learned from, or of some thousand of them.
     """
 
     column_means: np.ndarray
-    views: list[View]
+    memories: list[Surprise]
+    others: list[Surprise]
     training_errors: np.ndarray
 
     block = BLOCK
@@ -127,15 +105,18 @@ class SurpriseModel(Model):
         return len(self.column_means)
 
     def check(self, n_features: int) -> None:
-        refuse_shapes(column_means=(self.column_means, (n_features,)))
-        if not 0 < len(self.views) < 3:
-            raise ValueError(f"{len(self.views)} views; expected one or two")
-        for view in self.views:
-            view.check(n_features)
+        refuse_shapes(
+            column_means=(self.column_means, (n_features,)),
+            training_errors=(self.training_errors, (None,)),
+        )
+        if not 0 < len(self.memories) < 3:
+            raise ValueError(f"{len(self.memories)} memories; expected one or two")
+        for surprise in (*self.memories, *self.others):
+            surprise.check(n_features)
 
     @property
     def _memory(self) -> Memory:
-        memory = self.views[-1].parts["memory"]
+        memory = self.memories[-1].part
         assert isinstance(memory, Memory)
         return memory
 
@@ -147,25 +128,35 @@ class SurpriseModel(Model):
 
     def row_errors(self, X: np.ndarray) -> np.ndarray:
         X = self._complete(X)
-        return mixed([view.total(X) for view in self.views])
+        return total([memory(X) for memory in self.memories], [other(X) for other in self.others])
 
     def errors(self, X: np.ndarray) -> np.ndarray:
         """What each value contributes to the surprise."""
-        complete = self._complete(X)
-        shares = np.sum([view.contributions(complete) for view in self.views], axis=0)
-        shares[np.isnan(X)] = 0
-        shares += 1e-12 * ~np.isnan(X)
-        shares *= (self.row_errors(X) / shares.sum(axis=1))[:, None]
-        shares[np.isnan(X)] = np.nan
-        return np.asarray(shares)
+        complete, gaps = self._complete(X), np.isnan(X)
+        memories = np.array([memory(complete) for memory in self.memories])
+        others = [other(complete) for other in self.others]
+        counts = MEMORY * softer(memories) * softmax(weighted(memories), axis=0)
+        shares = np.zeros(X.shape)
+        for surprise, count in zip((*self.memories, *self.others), (*counts, *others), strict=True):
+            shares += count[:, None] * surprise.shares(complete)
+        shares = np.where(gaps, 0, shares + 1e-12)
+        shares *= (total(memories, others) / shares.sum(axis=1))[:, None]
+        return np.where(gaps, np.nan, shares)
 
     def _complete(self, X: np.ndarray) -> np.ndarray:
         return filled(X, self.column_means).astype(np.float64)
 
 
-def mixed(totals: Sequence[np.ndarray]) -> np.ndarray:
-    """Of two views, softly the larger surprise."""
-    if len(totals) == 1:
-        return totals[0]
-    clean, trimmed = totals
-    return np.logaddexp(0.5 * clean, 0.5 * CAUTION * trimmed)
+def total(memories: ArrayLike, others: ArrayLike) -> np.ndarray:
+    """The score, high = anomalous."""
+    return np.asarray(MEMORY * softer(np.asarray(memories)) + np.sum(others, axis=0))
+
+
+def softer(memories: np.ndarray) -> np.ndarray:
+    """Of the surprises of memories, (1 or 2, n), softly the largest."""
+    return np.logaddexp.reduce(weighted(memories), axis=0)
+
+
+def weighted(memories: np.ndarray) -> np.ndarray:
+    """Surprises of memories by what they count for, beside each other."""
+    return memories * np.array([1, CAUTION])[: len(memories), None]

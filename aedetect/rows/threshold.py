@@ -62,9 +62,10 @@ def calibrated_threshold(calibration: np.ndarray, alpha: float = FALSE_ALARMS) -
     return float(calibration[max(int(alpha * (len(calibration) + 1)) - 1, 0)])
 
 
-def evenly(rows: np.ndarray) -> np.ndarray:
-    """At most `MOST` of many rows, from all parts of a table, which may be sorted."""
-    return rows[:: -(-len(rows) // MOST)]
+def some_of(n: int, at_most: int = MOST, seed: int = 0) -> np.ndarray:
+    """Ascending indices of n rows, or of as many as allowed, drawn at random."""
+    rng = np.random.default_rng(seed)
+    return np.arange(n) if n <= at_most else np.sort(rng.choice(n, at_most, replace=False))
 
 
 def folds(n: int, seed: int | None) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -10,7 +10,7 @@ from sklearn.covariance import MinCovDet
 from sklearn.metrics import roc_auc_score
 
 from aedetect import AnomalyDetector, RobustCore
-from aedetect.models.parts import Local, Rows, Scale, Tails, effective_share
+from aedetect.models.parts import Rows, Scale, Tails
 from aedetect.models.surprise import Surprise
 
 
@@ -141,11 +141,21 @@ def test_core_leaves_out_what_lies_apart(rng):
 
 def test_surprise_is_minus_the_logarithm_of_the_tail(rng):
     normal = rng.standard_normal(9999)
-    surprise = Surprise.of(normal)
+    surprise = Surprise.of(Tails(all_normal(normal[:, None])), normal)
     values = np.quantile(normal, [0.5, 0.9, 0.99])
-    np.testing.assert_allclose(surprise(values), -np.log([0.5, 0.1, 0.01]), rtol=0.01)
-    beyond = surprise(normal.max() + np.array([0.0, 1.0, 2.0]))
+    np.testing.assert_allclose(surprise.at(values), -np.log([0.5, 0.1, 0.01]), rtol=0.01)
+    beyond = surprise.at(normal.max() + np.array([0.0, 1.0, 2.0]))
     np.testing.assert_allclose(np.diff(beyond)[1], 1 / normal.std(), rtol=1e-3)
+
+
+def test_a_score_adds_surprises_and_takes_the_larger_of_two_memories(fitted, tumours):
+    _, test, _ = tumours
+    memories = [memory(test) for memory in fitted.model_.memories]
+    tails, swaps = (other(test) for other in fitted.model_.others)
+    larger = memories[0]
+    if len(memories) == 2:
+        larger = np.log(np.exp(memories[0]) + np.exp(memories[1] / 3))
+    np.testing.assert_allclose(-fitted.score_samples(test), 2 * larger + tails + swaps, rtol=1e-9)
 
 
 def test_tails_count_both_ends():
@@ -157,38 +167,12 @@ def test_tails_count_both_ends():
     np.testing.assert_array_equal(part.columns(X)[:, 0], tails)
 
 
-def test_locality_sees_a_row_between_clusters_of_different_density(rng):
-    dense, wide = 0.1 * rng.standard_normal((200, 2)), rng.standard_normal((200, 2)) + 10
-    local = Local.of(all_normal(np.r_[dense, wide]))
-    near_dense, in_wide = local(np.array([[1.0, 1.0], [10.0, 10.0]]))
-    assert near_dense > in_wide + 1
-
-
-@pytest.mark.parametrize("kind", ["robust", "range", "standard"])
-def test_scales_are_undone_and_do_not_know_units(kind, rng):
+def test_scales_are_undone_and_do_not_know_units(rng):
     X = np.c_[rng.standard_normal((100, 3)) * [1, 1e3, 1e-3], np.ones(100)]
-    of = getattr(Scale, kind)
-    scale = of(X)
+    scale = Scale.robust(X)
     np.testing.assert_allclose(scale.back(scale(X)), X, rtol=1e-3, atol=1e-3)
     assert (scale(X)[:, 3] == 0).all()
-    np.testing.assert_array_equal(scale(X), of(X * 7 + 1)(X * 7 + 1))
-
-
-def test_ranges_keep_what_columns_of_one_unit_have_in_common(rng):
-    pixels = rng.integers(0, 256, (500, 4)).astype(float)
-    pixels[rng.random(500) < 0.95, 3] = 0  # hardly used
-    pixels[0], pixels[1] = 0, 255
-    np.testing.assert_allclose(Scale.range(pixels)(pixels), pixels / 255, atol=1e-6)
-    robust = Scale.robust(pixels)
-    assert robust.spread[3] == pytest.approx(pixels[:, 3].std())  # over half are equal
-
-
-def test_effective_share_counts_independent_columns(rng):
-    X = rng.standard_normal((5000, 4))
-    assert effective_share(X) == pytest.approx(1, abs=0.01)
-    assert effective_share(X[:, [0, 0, 1, 1]] * [1, 9, 1, -5]) == pytest.approx(0.5, abs=0.01)
-    assert effective_share(X[:, [0, 0, 0, 0]]) == pytest.approx(0.25, abs=0.01)
-    assert effective_share(np.ones((5, 3))) == 1
+    np.testing.assert_array_equal(scale(X), Scale.robust(X * 7 + 1)(X * 7 + 1))
 
 
 def test_tiny_units_and_huge_values(rng):
