@@ -21,6 +21,7 @@ import csv
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
 
 from aedetect import AnomalyDetector, Autoencoder, PCADetector
+from aedetect.models.parts import Swaps, Tails
+from aedetect.models.surprise import SurpriseModel
 
 SETTINGS = ("semi-clean", "semi", "unsup-clean", "unsup")
 MAX_ROWS = 10_000
@@ -94,18 +97,20 @@ DETECTORS: dict[str, Callable[[int, float], Any]] = {  # seed, share to trim whe
     "PyOD VAE": lambda seed, _: PyOD("VAE", seed),
     "PyOD ECOD": lambda seed, _: PyOD("ECOD", seed),
 }
-ABLATION = ("memory", "ranges", "tails", "local", "swaps")
-for part in ABLATION:
-    DETECTORS[f"without {part}"] = lambda seed, trim, part=part: without(part, seed, trim)
+ABLATION = {"tails": Tails, "swaps": Swaps}
+for name in ABLATION:
+    DETECTORS[f"without {name}"] = lambda seed, trim, name=name: without(name, seed, trim)
 STANDARD = [name for name in DETECTORS if not name.startswith("without")]
 
 
-def without(part: str, seed: int, trim: float) -> AnomalyDetector:
+def without(name: str, seed: int, trim: float) -> AnomalyDetector:
     """Build the detector with one of its parts taken away."""
 
     class Without(AnomalyDetector):
-        def _weights(self, rows: np.ndarray, trim: float) -> dict[str, float]:
-            return {name: w for name, w in super()._weights(rows, trim).items() if name != part}
+        def _learn(self, X: np.ndarray) -> SurpriseModel:
+            model = super()._learn(X)
+            others = [other for other in model.others if not isinstance(other.part, ABLATION[name])]
+            return replace(model, others=others)
 
     return Without(trim=trim, random_state=seed)
 
@@ -234,7 +239,7 @@ def main() -> None:
     if arguments.ablation:
         arguments.detectors = [
             "AnomalyDetector, trim known",
-            *(f"without {part}" for part in ABLATION),
+            *(f"without {name}" for name in ABLATION),
         ]
     files = sorted(arguments.data.glob(f"{arguments.sets}.npz"))
     if not files:

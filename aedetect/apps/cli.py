@@ -2,7 +2,8 @@
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ SEED = click.IntRange(0, 2**32 - 1)  # what numpy takes
 FAILURES = (ValueError, TypeError, OSError, MemoryError, ImportError, RuntimeError)
 LONGEST = 500  # characters of a message
 MAX_BYTES = 2**30  # of text, which take about six times as much memory until their rows are scored
+FORMS = ("table", "csv", "json")
 DETECTORS = ("auto", "default", "autoencoder", "pca", "kernel")
 
 
@@ -99,7 +101,8 @@ model_option = click.option(
     "--model", type=click.Path(path_type=Path), required=True, help="File of a fitted detector."
 )
 READING = ("delimiter", "header", "encoding", "na_values", "max_bytes")
-reading = _options(
+SHOWING = ("top", "form", "fail_on_anomaly")
+parts_reading = _options(
     click.option("--delimiter", help="Between the fields of a text file; noticed by default."),
     click.option(
         "--header/--no-header", default=None, help="Whether the first line names the columns."
@@ -108,6 +111,9 @@ reading = _options(
     click.option(
         "--na-values", multiple=True, metavar="TEXT", help="Means a missing cell; may be repeated."
     ),
+)
+reading = _options(
+    parts_reading,
     click.option(
         "--max-bytes",
         type=click.IntRange(1),
@@ -162,6 +168,14 @@ showing = _options(
     click.option(
         "--top", type=click.IntRange(0), default=10, show_default=True, help="Rows to show."
     ),
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMS),
+        default="table",
+        show_default=True,
+        help="Of the rows shown; json is one object a line.",
+    ),
     click.option("--fail-on-anomaly", is_flag=True, help="Exit with 1 if a row is flagged."),
 )
 
@@ -175,9 +189,7 @@ def main() -> None:
 @main.command()
 @table_argument
 @_options(showing, learning, truth, reading)
-def detect(
-    table: Path, output: Path | None, top: int, fail_on_anomaly: bool, **options: Any
-) -> None:
+def detect(table: Path, output: Path | None, **options: Any) -> None:
     """Learn from the rows of TABLE, and score them.
 
     TABLE is a file of delimited text, also gzipped, or of Parquet, Feather or Excel; - is standard
@@ -187,11 +199,11 @@ def detect(
     """
     _check_output(output, table)
     _refuse_marks(**options)
-    frame = _read(table, options)
+    showing, frame = _taken(SHOWING, options), _read(table, options)
 
     from .work import detected
 
-    _finish(detected(table, frame, _bar, **options), output, top, fail_on_anomaly)
+    _finish(detected(table, frame, _bar, **options), output, **showing)
 
 
 @main.command()
@@ -212,18 +224,16 @@ def fit(table: Path, model: Path, **options: Any) -> None:
 @main.command()
 @table_argument
 @model_option
-@_options(showing, truth, reading)
-def score(
-    table: Path, model: Path, output: Path | None, top: int, fail_on_anomaly: bool, **options: Any
-) -> None:
-    """Score the rows of TABLE with a model that was fitted before."""
+@_options(showing, truth, parts_reading)
+def score(table: Path, model: Path, output: Path | None, **options: Any) -> None:
+    """Score the rows of TABLE with a model that was fitted before, some at a time."""
     _check_output(output, table)
     _refuse_marks(**options)
-    frame = _read(table, options)
+    showing, frames = _taken(SHOWING, options), _read_parts(table, options)
 
     from .work import scored
 
-    _finish(scored(table, frame, model, **options), output, top, fail_on_anomaly)
+    _finish(scored(table, frames, model, **options), output, **showing)
 
 
 @main.command()
@@ -231,14 +241,15 @@ def score(
 @model_option
 @click.option("--row", type=click.IntRange(1), required=True, help="Which row, from 1.")
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Columns.")
-@reading
+@parts_reading
 def explain(table: Path, model: Path, row: int, top: int, **options: Any) -> None:
     """Say what is strange in a row of TABLE."""
-    frame = _read(table, options)
+    frames = _read_parts(table, options)
 
+    from .show import visible_table
     from .work import explained
 
-    click.echo(visible_table(explained(table, frame, model, row, top)))
+    click.echo(visible_table(explained(table, frames, model, row, top)))
 
 
 @main.command()
@@ -272,7 +283,20 @@ def _read(table: Path, options: dict[str, Any]) -> Any:
     """Read a table before anything heavy is loaded; what says how is taken out of the options."""
     from ..tables.reading import read_table
 
-    return read_table(table, **{name: options.pop(name) for name in READING})
+    return read_table(table, **_taken(READING, options))
+
+
+def _read_parts(table: Path, options: dict[str, Any]) -> Iterator[Any]:
+    """The same some rows at a time; the first ones before anything heavy is loaded."""
+    from ..tables import reading
+
+    how = reading.Reading(**_taken(READING, options))
+    parts = reading.read_parts(table, how, reading.PART)
+    return chain([next(parts)], parts)
+
+
+def _taken(names: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options.pop(name) for name in names if name in options}
 
 
 def _refuse_marks(
@@ -285,30 +309,17 @@ def _refuse_marks(
         raise ValueError("--outlier and --normal: give one of them")
 
 
-def _finish(found: Any, output: Path | None, top: int, fail_on_anomaly: bool) -> None:
+def _finish(found: Any, output: Path | None, top: int, form: str, fail_on_anomaly: bool) -> None:
     """Write and show scored rows."""
-    if output is not None:
-        from ..tables.writing import write_csv
+    from .show import show
 
-        write_csv(found.rows, output)
+    strangest, n_flagged, summary = found.told(output, top)
     if top:
-        click.echo(visible_table(found.rows.sort_values("score", kind="stable").head(top)))
-    for line in found.notes:
+        show(strangest, form)
+    for line in (*found.notes, summary):
         click.echo(visible(line), err=True)
-    click.echo(visible(found.summary(output)), err=True)
-    if fail_on_anomaly and (found.rows["label"] == -1).any():
+    if fail_on_anomaly and n_flagged:
         raise click.exceptions.Exit(1)
-
-
-def visible_table(rows: Any) -> str:
-    """A table as lines; names of columns come from elsewhere, and may hold anything."""
-    names = rows.select_dtypes(exclude="number").columns
-    shown = rows.assign(**{name: rows[name].map(_cell) for name in names})
-    return str(shown.to_string(index=False, float_format="{:.4g}".format))
-
-
-def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else brief(visible(str(value)))
 
 
 def _bar(pipeline: Any) -> Any:

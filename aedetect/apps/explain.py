@@ -87,7 +87,7 @@ def explain_rows(
     order = np.argsort(-shares, axis=1, kind="stable")[:, :n_features]
     offset = _last(detector).offset_ if offset is None else offset
     table: dict[str, Any] = {
-        "row": np.arange(1, len(frame) + 1),
+        "row": np.arange(1, len(frame) + 1) + getattr(X, "attrs", {}).get("first_row", 0),
         "score": scores,
         "label": np.where(scores >= offset, 1, -1),
     }

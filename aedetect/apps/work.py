@@ -1,8 +1,9 @@
 """What the commands do: read a table, fit, score, and tell."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from ..detectors.rules import EmpiricalNull
 from ..detectors.saved import load, save
 from ..rows.threshold import FALSE_ALARMS, p_values
 from ..tables.encoder import TableEncoder
-from ..tables.reading import listed
-from ..tables.text import brief
+from ..tables.text import brief, listed
+from ..tables.writing import csv_file
 from .explain import explain, explain_rows
 
 FDR = 0.1
+AROUND = 50  # rows read beside one that is explained: they tell a wrong cell from a wrong column
 A_MINUTE = 3_000_000  # cells that the default detector learns from and scores in about that time
 
 
@@ -33,32 +35,47 @@ class Found:
 
     Attributes
     ----------
-    rows : DataFrame
-        As from `explain_rows`.
-    verdict : str
-        A sentence.
+    parts : iterable of (DataFrame, ndarray of bool or None)
+        Rows as from `explain_rows`, some at a time, and which of them are outliers in truth.
+    verdict : callable
+        Makes a sentence from how many rows are flagged, of how many.
     notes : list of str
         About the table and the detector.
-    truth : ndarray of bool, optional
-        Which rows are outliers.
     """
 
-    rows: pd.DataFrame
-    verdict: str
+    parts: Iterable[tuple[pd.DataFrame, np.ndarray | None]]
+    verdict: Callable[[int, int], str]
     notes: list[str]
-    truth: np.ndarray | None = None
 
-    def summary(self, output: Path | None) -> str:
-        """The verdict, how it agrees with the truth, and where all rows are."""
-        text, truth = self.verdict, self.truth
-        if truth is not None and not 0 < truth.sum() < len(truth):
-            text += f" The label calls {truth.sum()} rows outliers; AUROC needs rows of both kinds."
-        elif truth is not None:
-            auroc, precision = (
-                f(truth, -self.rows["score"]) for f in (roc_auc_score, average_precision_score)
-            )
-            text += f" Against the label: AUROC {auroc:.3f}, average precision {precision:.3f}."
-        return text if output is None else f"{text} All rows are in {output}."
+    def told(self, output: Path | None, top: int) -> tuple[pd.DataFrame, int, str]:
+        """Write all rows; return the strangest, how many are flagged, and a summary."""
+        strangest: list[pd.DataFrame] = []
+        scores, truths, n, flagged = [], [], 0, 0
+        with csv_file(output) as write:
+            for rows, truth in self.parts:
+                write(rows)
+                some = pd.concat([*strangest, rows], ignore_index=True)
+                strangest = [some.sort_values("score", kind="stable").head(top)]
+                n, flagged = n + len(rows), flagged + int((rows["label"] == -1).sum())
+                if truth is not None:
+                    scores.append(rows["score"].to_numpy())
+                    truths.append(truth)
+        text = self.verdict(flagged, n)
+        if truths:
+            text += agreement(np.concatenate(scores), np.concatenate(truths))
+        return (
+            strangest[0],
+            flagged,
+            text if output is None else f"{text} All rows are in {output}.",
+        )
+
+
+def agreement(scores: np.ndarray, truth: np.ndarray) -> str:
+    """How scores agree with a label, in a sentence."""
+    if not 0 < truth.sum() < len(truth):
+        return f" The label calls {truth.sum()} rows outliers; AUROC needs rows of both kinds."
+    auroc, precision = (f(truth, -scores) for f in (roc_auc_score, average_precision_score))
+    return f" Against the label: AUROC {auroc:.3f}, average precision {precision:.3f}."
 
 
 def detected(
@@ -90,15 +107,18 @@ def detected(
         k = round(contamination * len(scores))
         offset = np.partition(scores, k)[k]
     found = explain_rows(pipeline, rows, offset)
-    k, n = int((found["label"] == -1).sum()), len(found)
-    verdict = f"{table}: {k} of {n} rows stand out"
-    if contamination != "auto":
-        verdict = f"{table}: {k} of {n} rows flagged, the share of {contamination:g} asked for"
-    elif k:
-        verdict += f"; expect about {max(1, round(FDR * k))} of them to be a false alarm"
-    else:
-        verdict = f"{table}: none of {n} rows stands out from the others beyond chance"
-    return Found(found, f"{verdict}.", notes + _compared(pipeline[-1]), truth)
+
+    def verdict(k: int, n: int) -> str:
+        if contamination != "auto":
+            return f"{table}: {k} of {n} rows flagged, the share of {contamination:g} asked for."
+        if k == 0:
+            return f"{table}: none of {n} rows stands out from the others beyond chance."
+        false = max(1, round(FDR * k))
+        return (
+            f"{table}: {k} of {n} rows stand out; expect about {false} of them to be a false alarm."
+        )
+
+    return Found([(found, truth)], verdict, notes + _compared(pipeline[-1]))
 
 
 def fitted(
@@ -130,36 +150,47 @@ def fitted(
 
 def scored(
     table: Path,
-    frame: pd.DataFrame,
+    frames: Iterator[pd.DataFrame],
     model: Path,
     *,
     label: str | None,
     outlier: Sequence[str],
     normal: str | None,
 ) -> Found:
-    """Score a table with a model."""
+    """Score a table with a model, some rows at a time."""
+    first = next(frames)
     pipeline = load(model)
-    truth = None if label is None else is_outlier(frame, label, outlier, normal)
-    rows = frame if label is None else without(frame, [label])
-    found = explain_rows(pipeline, rows)
-    if hasattr(pipeline[-1], "calibration_scores_"):
-        known = pipeline[-1].calibration_scores_
-        found.insert(2, "p_value", p_values(found["score"].to_numpy(), known))
-    k, n = int((found["label"] == -1).sum()), len(found)
-    verdict = f"{table}: {k} of {n} rows flagged."
-    if "p_value" in found:
-        verdict += f" Of {n} normal rows, about {FALSE_ALARMS * n:.0f} would be."
-    return Found(found, verdict, [*frame.attrs.get("notes", [])], truth)
+    known = getattr(pipeline[-1], "calibration_scores_", None)
+
+    def parts() -> Iterator[tuple[pd.DataFrame, np.ndarray | None]]:
+        for frame in chain([first], frames):
+            truth = None if label is None else is_outlier(frame, label, outlier, normal)
+            rows = explain_rows(pipeline, frame if label is None else without(frame, [label]))
+            if known is not None:
+                rows.insert(2, "p_value", p_values(rows["score"].to_numpy(), known))
+            yield rows, truth
+
+    def verdict(k: int, n: int) -> str:
+        expected = f" Of {n} normal rows, about {FALSE_ALARMS * n:.0f} would be."
+        return f"{table}: {k} of {n} rows flagged." + (expected if known is not None else "")
+
+    return Found(parts(), verdict, [*first.attrs.get("notes", [])])
 
 
-def explained(table: Path, frame: pd.DataFrame, model: Path, row: int, top: int) -> pd.DataFrame:
+def explained(
+    table: Path, frames: Iterator[pd.DataFrame], model: Path, row: int, top: int
+) -> pd.DataFrame:
     """What is strange in a row."""
-    pipeline = load(model)
-    if row > len(frame):
-        raise ValueError(f"--row {row}: {table} has {len(frame)} rows")
-    attrs, frame = frame.attrs, frame.iloc[[row - 1]]
-    frame.attrs = attrs
-    return explain(pipeline, frame, top).drop(columns="row")
+    n = 0
+    for frame in frames:
+        if row <= n + len(frame):
+            start = max(row - 1 - n - AROUND, 0)
+            some = frame.iloc[start : row - n + AROUND]
+            some.attrs = frame.attrs | {"first_row": n + start}
+            told = explain(load(model), some, top)
+            return told[told["row"] == row - 1 - n - start].drop(columns="row")
+        n += len(frame)
+    raise ValueError(f"--row {row}: {table} has {n} rows")
 
 
 def described(model: Path) -> Iterator[str]:
@@ -257,10 +288,8 @@ def is_outlier(
         raise ValueError(f"--label {brief(label)}: no such column")
     missing = frame[label].isna().to_numpy()
     if missing.any():
-        raise ValueError(
-            f"column {brief(label)!r}, row {missing.argmax() + 1} is missing; every row needs a "
-            "label"
-        )
+        row = missing.argmax() + 1 + frame.attrs.get("first_row", 0)
+        raise ValueError(f"column {brief(label)!r}, row {row} is missing; every row needs a label")
     values = frame[label].astype(object).map(lambda x: str(x).strip())
     found = sorted(values.unique())
     marks = [*outlier] if normal is None else [normal]

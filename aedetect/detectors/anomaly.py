@@ -8,7 +8,7 @@ from ..chance import seeded
 from ..models.base import Model, learned
 from ..models.parts import Memory, Rows, Tails
 from ..models.report import of_constant
-from ..models.surprise import SurpriseModel, surprise_of, swaps_of, total
+from ..models.surprise import Surprise, SurpriseModel, surprise_of, swaps_of, total
 from ..params import Count, Range
 from ..rows.linear import column_means, deviations, filled
 from ..rows.threshold import some_of
@@ -102,9 +102,10 @@ class AnomalyDetector(Detector):
         every, some = np.arange(len(rows)), some_of(len(rows), CALIBRATION, seed)
 
         tails, of_tails = surprise_of(Tails(Rows(rows, every)), Rows(rows, every), every)
-        memories, of_memories = [], []
+        memories: list[Surprise] = []
+        of_memories: list[np.ndarray] = []
         for trim in [0.0, ASSUMED_TRIM] if self.trim == "auto" else [self.trim]:
-            core = self._core(rows, trim, of_tails, seed)
+            core = self._core(rows, trim, of_tails, self.max_items // (4 if memories else 1), seed)
             normal, bandwidth = Rows(rows, core), 1.0 if trim else 0.5
             memory, of_memory = surprise_of(Memory.of(normal, bandwidth), normal, some)
             memories.append(memory)
@@ -115,7 +116,9 @@ class AnomalyDetector(Detector):
         errors = total(of_memories, [of_tails[some], of_swaps])
         return SurpriseModel(means, memories, [tails, swaps], errors)
 
-    def _core(self, rows: np.ndarray, trim: float, of_tails: np.ndarray, seed: int) -> np.ndarray:
+    def _core(
+        self, rows: np.ndarray, trim: float, of_tails: np.ndarray, at_most: int, seed: int
+    ) -> np.ndarray:
         """Indices of what counts as normal with a share of rows left out."""
         core = every = np.arange(len(rows))
         if trim > 0:
@@ -124,7 +127,7 @@ class AnomalyDetector(Detector):
             memory = Memory.of(Rows(rows, first), 1.0)
             _, of_memory = surprise_of(memory, memory.rows, every)
             core = np.flatnonzero(smallest(total([of_memory], [of_tails]), 1 - trim))
-        return core[some_of(len(core), self.max_items, seed)]
+        return core[some_of(len(core), at_most, seed)]
 
     def _warn_of_constant(self, constant: np.ndarray) -> None:
         names = getattr(self, "feature_names_in_", None)

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Self
 
 import numpy as np
+from scipy.linalg import solve_triangular
 from sklearn.utils import Tags
 
 from ..params import Count, Params, Range
@@ -83,7 +84,8 @@ class RobustCore(Params):
         centred = kept - kept.mean(axis=0)
         ridge = max(self.ridge, ROUNDING * Z.shape[1])  # less is lost in rounding
         covariance = centred.T @ centred / len(kept) + ridge * np.eye(Z.shape[1])
-        whitened = np.linalg.solve(np.linalg.cholesky(covariance), (Z - kept.mean(axis=0)).T)
+        root, centred = np.linalg.cholesky(covariance), Z - kept.mean(axis=0)
+        whitened = solve_triangular(root, centred.T, lower=True, check_finite=False)
         return np.square(whitened).sum(axis=0)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.special import softmax
 
+from ..rows.blocks import in_chunks
 from ..rows.limits import LARGEST
 from ..rows.linear import filled
 from ..rows.neighbours import Neighbours
@@ -74,6 +75,6 @@ def bandwidth_of(items: np.ndarray, share: float) -> float:
         return 1.0
     search = Neighbours(items, min(5, len(items) - 1))
     some = items[:: -(-len(items) // SOME)]
-    distances = search(some)[0][:, -1]
+    distances = in_chunks(lambda X: search(X)[0][:, -1], some, KernelModel.block)
     apart = distances > 0  # copies of a row say nothing of the distance between rows
     return share * float(np.median(distances[apart])) if apart.any() else 1.0

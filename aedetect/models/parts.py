@@ -158,7 +158,7 @@ class Tails(Part):
         return -np.log(((2 * beyond.T + 1) / (n + 1)).clip(max=1))
 
 
-STEPS, BATCH, VALUES = 200, 128, 2**16  # a batch has fewer rows where they are wide
+STEPS, BATCH, VALUES = 200, 128, 2**14  # a batch has fewer rows where they are wide
 STACK_BYTES = 2**24
 
 

@@ -105,7 +105,7 @@ class TableEncoder(TransformerMixin, Params):
                 left_out[str(name)] = reason
             else:
                 columns.append(kind)
-                _warn_of_cells(frame[name], kind, wrong)
+                _warn_of_cells(frame, frame[name], kind, wrong)
         unknown = [name for name in self.keep if name not in frame.columns]
         if unknown:
             raise ValueError(f"keep={self.keep!r}: there is no column {unknown[0]!r}.")
@@ -197,9 +197,9 @@ class TableEncoder(TransformerMixin, Params):
                 raise ValueError(
                     f"Column {brief(kind.name)!r} held {held} when the encoder was fitted; now "
                     f"{wrong.sum()} of {len(column)} cells are none, such as "
-                    f"{brief(str(cell))!r} in row {wrong.argmax() + 1}."
+                    f"{brief(str(cell))!r} in row {_row(frame, wrong)}."
                 )
-            _warn_of_cells(column, kind, wrong)
+            _warn_of_cells(frame, column, kind, wrong)
         return read
 
     def inverse_transform(self, Z: Any) -> pd.DataFrame:
@@ -266,10 +266,15 @@ def as_frame(X: Any) -> tuple[pd.DataFrame, bool]:
     return frame, named
 
 
-def _warn_of_cells(column: pd.Series, kind: Column, wrong: np.ndarray) -> None:
+def _row(frame: pd.DataFrame, marked: np.ndarray) -> int:
+    """The number, from 1, of the first marked row in the table that a frame is a part of."""
+    return int(marked.argmax()) + 1 + frame.attrs.get("first_row", 0)
+
+
+def _warn_of_cells(frame: pd.DataFrame, column: pd.Series, kind: Column, wrong: np.ndarray) -> None:
     if wrong.any():
         cell, held = column[wrong].iloc[0], f"{type(kind).__name__.lower()}s"
         warn(
             f"Column {brief(kind.name)!r}: {wrong.sum()} cells are no {held} and count as missing, "
-            f"such as {brief(str(cell))!r} in row {wrong.argmax() + 1}."
+            f"such as {brief(str(cell))!r} in row {_row(frame, wrong)}."
         )

@@ -2,6 +2,8 @@
 
 import os
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
@@ -29,12 +31,45 @@ def write_csv(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
     OSError
         If something that is no regular file is there.
     """
-    with whole_file(path) as temporary:
-        _inert_table(frame).to_csv(temporary, index=False, encoding="utf-8")
+    with csv_file(path) as write:
+        write(frame)
 
 
-def _inert_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same table with an apostrophe in front of text that begins as a formula does."""
+@contextmanager
+def csv_file(
+    path: str | os.PathLike[str] | None,
+) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Give a function that appends rows to a CSV, which is there once all are written.
+
+    Parameters
+    ----------
+    path : path or None
+        As in `write_csv`; None writes nothing.
+
+    Yields
+    ------
+    callable
+        Takes a DataFrame; all of them have the same columns.
+    """
+    if path is None:
+        yield lambda _: None
+        return
+    with whole_file(path) as temporary, temporary.open("a", encoding="utf-8", newline="") as file:
+        yield lambda frame: inert_table(frame).to_csv(file, index=False, header=not file.tell())
+
+
+def inert_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Put an apostrophe in front of text that begins as a formula does.
+
+    Parameters
+    ----------
+    frame : DataFrame
+
+    Returns
+    -------
+    DataFrame
+        Numbers are as they were.
+    """
     cells = frame.apply(lambda c: c if is_numeric_dtype(c.dtype) else c.map(_inert))
     return cells.rename(columns=_inert)
 

@@ -1,0 +1,187 @@
+"""Delimited text, Parquet, Feather and Excel, read at once or some rows at a time."""
+
+import csv
+import gzip
+import warnings
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .dialect import NO_DELIMITERS, Dialect, dialect_of
+from .text import brief, listed
+
+UNREADABLE = (  # what a broken text file, or a broken gzip file, raises
+    pd.errors.ParserError,
+    pd.errors.ParserWarning,
+    pd.errors.EmptyDataError,
+    UnicodeError,
+    csv.Error,
+    EOFError,
+    gzip.BadGzipFile,
+    zlib.error,
+)
+EXTRAS = {"parquet": "parquet", "feather": "parquet", "excel": "excel"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is said of a table, see `read_table`."""
+
+    delimiter: str | None = None
+    header: bool | None = None
+    encoding: str | None = None
+    na_values: tuple[str, ...] = ()
+    max_bytes: int = 2**30
+
+
+def _n_rows(n_columns: int, n_cells: int | None) -> int | None:
+    return None if n_cells is None else max(100, n_cells // max(1, n_columns))
+
+
+def read_text(path: Path, how: Reading, n_cells: int | None) -> Iterator[pd.DataFrame]:
+    """Delimited text; all cells are text."""
+    delimiter = None if how.delimiter is None else how.delimiter.replace("\\t", "\t")
+    _refuse_delimiter(delimiter)
+    with _readable_as("delimited text", path, UNREADABLE):
+        dialect = dialect_of(path, delimiter, how.header, how.encoding)
+        if n_cells is None:
+            _refuse_large(path, _unpacked_size(path, dialect.zipped, how.max_bytes), how.max_bytes)
+        refuse_duplicates(path, dialect.names)
+        reader = _opened(path, dialect, how.na_values, _n_rows(len(dialect.names), n_cells))
+    with reader:
+        while True:
+            with _readable_as("delimited text", path, UNREADABLE), _strictly():
+                frame = next(reader, None)
+            if frame is None:
+                return
+            frame.attrs = {"notes": dialect.notes, "decimal": dialect.decimal}
+            yield frame
+
+
+@contextmanager
+def _strictly() -> Iterator[None]:
+    """Let pandas raise where it would drop fields."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        yield
+
+
+def _opened(path: Path, dialect: Dialect, na_values: Sequence[str], n_rows: int | None) -> Any:
+    return pd.read_csv(
+        path,
+        sep=dialect.delimiter,
+        encoding=dialect.encoding,
+        header=0 if dialect.header else None,
+        names=None if dialect.header else dialect.names,
+        index_col=False,
+        dtype=str,
+        keep_default_na=False,
+        na_values=["", *na_values],
+        compression="gzip" if dialect.zipped else None,
+        iterator=True,
+        chunksize=n_rows,
+    )
+
+
+def read_whole(path: Path, how: Reading, _: int | None) -> Iterator[pd.DataFrame]:
+    """Feather or Excel, at once."""
+    kind = "excel" if path.suffix.lower().startswith(".xls") else "feather"
+    _refuse_large(path, path.stat().st_size, how.max_bytes)
+    with _needs_extra(kind, path), _readable_as(kind.capitalize(), path, Exception):
+        yield pd.read_feather(path) if kind == "feather" else pd.read_excel(path)
+
+
+def read_parquet(path: Path, how: Reading, n_cells: int | None) -> Iterator[pd.DataFrame]:
+    """Parquet, which says what is in it before it is read."""
+    with _needs_extra("parquet", path):
+        import pyarrow.parquet as pq
+    with path.open("rb") as stream:
+        with _readable_as("Parquet", path, Exception):  # a forged file makes its readers raise any
+            file = pq.ParquetFile(stream)
+            names = file.schema_arrow.names
+            groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+            size = 8 * sum(group.num_rows * group.num_columns for group in groups)
+        refuse_duplicates(path, names)
+        n_rows = _n_rows(len(names), n_cells)
+        if n_rows is None:
+            _refuse_large(path, size, how.max_bytes)
+            with _readable_as("Parquet", path, Exception):
+                whole = file.read().to_pandas()
+            yield whole
+            return
+        batches = file.iter_batches(batch_size=n_rows)
+        while True:
+            with _readable_as("Parquet", path, Exception):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch.to_pandas()
+
+
+@contextmanager
+def _needs_extra(kind: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise ImportError(
+            f"{path}: reading {kind.capitalize()} needs pip install 'aedetect[{EXTRAS[kind]}]'"
+        ) from error
+
+
+@contextmanager
+def _readable_as(kind: str, path: Path, errors: Any) -> Iterator[None]:
+    """Say of a file, in words for people, why it cannot be read."""
+    try:
+        yield
+    except errors as error:
+        if isinstance(error, ImportError):
+            raise
+        reason = str(error).removeprefix("Error tokenizing data. C error: ")
+        if isinstance(error, UnicodeError):
+            reason = f"its text is broken ({reason})"
+        if isinstance(error, pd.errors.ParserWarning):
+            reason = "rows have more fields than the header"
+        raise ValueError(f"{path} cannot be read as {kind}: {reason}") from error
+
+
+def _refuse_delimiter(delimiter: str | None) -> None:
+    if delimiter is None:
+        return
+    unfit = not delimiter.isascii() or delimiter.isalnum() or delimiter in NO_DELIMITERS
+    if len(delimiter) != 1 or unfit:
+        raise ValueError(
+            f"--delimiter {brief(delimiter)!r}: expected one character that numbers have no use "
+            "for, such as ;, or \\t for a tab"
+        )
+
+
+def _unpacked_size(path: Path, zipped: bool, most: int) -> int:
+    """Bytes of text in a file, counted no further than a little beyond `most`."""
+    if not zipped:
+        return path.stat().st_size
+    size = 0
+    with gzip.open(path) as file:
+        while size <= most and (block := file.read(2**20)):
+            size += len(block)
+    return size
+
+
+def _refuse_large(path: Path, size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise ValueError(
+            f"{path} holds more than {max_bytes:,} bytes, too much to be read unasked; raise "
+            "--max-bytes if memory suffices for several times as much"
+        )
+
+
+def refuse_duplicates(path: Path, names: Sequence[str]) -> None:
+    """Raise ValueError where columns share a name."""
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        raise ValueError(f"{path} has several columns named {listed(repeated)}; rename them")

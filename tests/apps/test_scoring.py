@@ -1,0 +1,106 @@
+"""Scoring with a model from a shell: some rows at a time, shown to people and to programs."""
+
+import io
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from aedetect.apps.cli import main
+from aedetect.apps.show import show
+
+
+def run(*arguments):
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """Numbers, texts and times; there is more than one of each."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "kind": rng.choice(["car", "bike"], 400),
+            "when": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.random(400) * 1e6, unit="s"),
+            "speed": rng.normal(50, 5, 400).round(1),
+            "weight": rng.normal(100, 5, 400).round(1),
+        }
+    )
+    path = tmp_path_factory.mktemp("mixed") / "mixed.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def scorer(mixed, tmp_path_factory):
+    model = tmp_path_factory.mktemp("scorer") / "model.aedetect"
+    run("fit", mixed, "--model", model, "--detector", "pca")
+    return model
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_scoring_in_parts_is_scoring_at_once(suffix, mixed, scorer, tmp_path, monkeypatch):
+    frame = pd.read_csv(mixed)
+    table, output = tmp_path / f"new{suffix}", tmp_path / "out.csv"
+    frame.to_csv(table, index=False) if suffix == ".csv" else frame.to_parquet(table)
+    summaries = []
+    for n_cells in (None, 110 * frame.shape[1]):
+        monkeypatch.setattr("aedetect.tables.reading.PART", n_cells)
+        result = run("score", table, "--model", scorer, "--output", output)
+        summaries.append((result.stdout, result.stderr, output.read_bytes()))
+    assert summaries[0] == summaries[1]
+    assert list(pd.read_csv(output)["row"]) == list(range(1, len(frame) + 1))
+
+
+def test_a_part_names_the_row_of_the_table(mixed, scorer, tmp_path, monkeypatch):
+    frame = pd.read_csv(mixed)
+    number = frame.select_dtypes("number").columns[-1]
+    cells = frame[number].astype(object)
+    cells.iloc[-1] = "none of it"
+    table = tmp_path / "new.csv"
+    frame.assign(**{number: cells}).to_csv(table, index=False)
+    monkeypatch.setattr("aedetect.tables.reading.PART", 1)
+    result = run("score", table, "--model", scorer)
+    assert f"such as 'none of it' in row {len(frame)}" in result.stderr
+    last = run("explain", table, "--model", scorer, "--row", len(frame), "--top", 20)
+    assert number in last.stdout
+    beyond = ["explain", str(table), "--model", str(scorer), "--row", str(len(frame) + 1)]
+    assert f"has {len(frame)} rows" in CliRunner().invoke(main, beyond).stderr
+
+
+def test_a_single_row_is_scored(mixed, scorer, tmp_path):
+    table = tmp_path / "one.csv"
+    pd.read_csv(mixed).head(1).to_csv(table, index=False)
+    assert "of 1 rows flagged" in run("score", table, "--model", scorer).stderr
+
+
+def test_rows_are_shown_as_programs_read_them(mixed, scorer):
+    shown = {
+        form: run("score", mixed, "--model", scorer, "--top", 3, "--format", form).stdout
+        for form in ("table", "csv", "json")
+    }
+    as_csv = pd.read_csv(io.StringIO(shown["csv"]))
+    as_json = [json.loads(line) for line in shown["json"].splitlines()]
+    assert list(as_csv["row"]) == [row["row"] for row in as_json]
+    assert list(as_csv.columns) == list(as_json[0]) == shown["table"].split("\n")[0].split()
+    assert as_csv["score"].is_monotonic_increasing
+
+
+def test_a_terminal_gets_reasons_that_fit_it(mixed, scorer, monkeypatch, capsys):
+    rows = pd.read_csv(
+        io.StringIO(run("score", mixed, "--model", scorer, "--format", "csv").stdout)
+    )
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "70")
+    show(rows.assign(feature_1="\x1b[31m[bold]x"), "table")
+    out = capsys.readouterr().out
+    assert "\x1b[31m" not in out
+    lines = re.sub("\x1b.*?m", "", out).splitlines()  # but for the header's bold face
+    assert max(map(len, lines)) <= 70
+    assert "what is strange in it" in lines[0]
+    assert any("[31m[bold]x" in line for line in lines)  # shown, not obeyed
