@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .apps.explain import explain as explain
+    from .apps.explain import nearest_normal as nearest_normal
     from .detectors.anomaly import AnomalyDetector as AnomalyDetector
     from .detectors.autoencoder import Autoencoder as Autoencoder
     from .detectors.conformal import ConformalDetector as ConformalDetector
@@ -78,6 +79,7 @@ _HOMES = {
     "Tukey": "detectors.rules",
     "VariationalAutoencoder": "detectors.variational",
     "explain": "apps.explain",
+    "nearest_normal": "apps.explain",
     "load": "detectors.saved",
     "make_detector": "detectors.tabular",
     "save": "detectors.saved",

@@ -1,12 +1,15 @@
 """What to tell a person about scored rows: score, label, and the columns that stand out."""
 
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from ..tables.encoder import TableEncoder, as_frame
+from ..tables.text import listed
+from ..warn import warn
 
 
 def explain(detector: Any, X: Any, top: int = 3) -> pd.DataFrame:
@@ -60,6 +63,131 @@ def explain(detector: Any, X: Any, top: int = 3) -> pd.DataFrame:
     )
 
 
+def nearest_normal(detector: Any, X: Any) -> pd.DataFrame:
+    """Find few columns of each flagged row whose change would make it a normal one.
+
+    Columns are replaced by what the others lead one to expect, one at a time, always that which
+    raises the row's score most, until it is above the threshold; then each is put back that was not
+    needed. So none of the set can be left out; that no other set is smaller is likely, not certain.
+
+    Parameters
+    ----------
+    detector : detector or Pipeline
+        As in `explain`.
+    X : DataFrame or array-like of shape (n_rows, n_columns)
+        Rows.
+
+    Returns
+    -------
+    DataFrame
+        A line for each change: ``row`` (from 0), ``column``, ``observed``, and ``normal``, the
+        value instead, in the table's units. Rows that are not flagged have none.
+
+    Warns
+    -----
+    UserWarning
+        Of flagged rows that no such change makes normal; they have no lines.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from aedetect import PCADetector, nearest_normal
+    >>> x = np.random.default_rng(0).normal(size=200)
+    >>> detector = PCADetector(latent_dim=1).fit(np.c_[x, 2 * x, -x, x])
+    >>> nearest_normal(detector, [[1.0, 2.0, -1.0, 1.0], [1.0, 2.0, 9.0, 1.0]])[["row", "column"]]
+       row column
+    0    1     x2
+    """
+    repair = _Repair(detector, X)
+    hidden = np.zeros((len(repair.Z), repair.n_columns), bool)
+    _, shares, scores = repair.without(hidden)
+    first = scores < repair.offset
+    for _ in range(repair.n_columns - 1):
+        todo = np.flatnonzero(scores < repair.offset)
+        if not len(todo):
+            break
+        hidden[todo], scores[todo] = _one_more(repair.part(todo), hidden[todo], shares[todo])
+        shares[todo] = repair.part(todo).without(hidden[todo])[1]
+    for columns in shares.argsort(axis=1).T:
+        fewer = hidden.copy()
+        fewer[np.arange(len(fewer)), columns] = False
+        flagged = repair.without(fewer)[2] < repair.offset
+        hidden = np.where(flagged[:, None], hidden, fewer)
+    Z, _, scores = repair.without(hidden)
+    flagged = scores < repair.offset
+    if flagged.any():
+        warn(f"Rows {listed(list(map(str, np.flatnonzero(flagged))))} stay flagged in any case.")
+    rows, columns = np.nonzero(hidden & (first & ~flagged)[:, None])
+    observed, normal = repair.observed, repair.decoded(Z)
+    return pd.DataFrame(
+        {
+            "row": rows,
+            "column": observed.columns.to_numpy()[columns],
+            "observed": pd.Series(observed.to_numpy(object)[rows, columns], dtype=object),
+            "normal": pd.Series(normal.to_numpy(object)[rows, columns], dtype=object),
+        }
+    )
+
+
+def _one_more(
+    repair: "_Repair", hidden: np.ndarray, shares: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hide one column more of each row, that without which it scores best; return the scores."""
+    candidates = np.argsort(np.where(hidden, 1, -shares), axis=1)[:, :TRIED]
+    best, best_scores = hidden, np.full(len(hidden), -np.inf)
+    for columns in candidates.T:
+        more = hidden.copy()
+        more[np.arange(len(more)), columns] = True
+        scores = repair.without(more)[2]
+        better = scores > best_scores
+        best = np.where(better[:, None], more, best)
+        best_scores = np.where(better, scores, best_scores)
+    return best, best_scores
+
+
+FILLS = 10  # times that values are filled in, each time in a row that is more like a normal one
+TRIED = 8  # columns that are tried in turn, those that contribute most
+
+
+class _Repair:
+    """Rows some of whose columns are hidden and filled in from the others."""
+
+    def __init__(self, detector: Any, X: Any) -> None:
+        self.encoder, (self.observed, named) = _encoder(detector), as_frame(X)
+        self.names = X.columns if named and isinstance(X, pd.DataFrame) else None
+        if self.encoder is None:
+            self.detector, self.Z = detector, self.observed.to_numpy(np.float64)
+            self.origin = np.arange(self.Z.shape[1])
+        else:
+            self.observed, self.names = self.encoder.values(X), None
+            self.detector, self.Z = detector[1:], self.encoder.transform(X)
+            self.origin = self.encoder.origin_
+        self.n_columns, self.offset = self.observed.shape[1], _last(detector).offset_
+
+    def part(self, rows: np.ndarray) -> Self:
+        part = copy(self)
+        part.Z = self.Z[rows]
+        return part
+
+    def without(self, hidden: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows whose hidden columns are filled in, the columns' shares, and the scores."""
+        gaps = hidden[:, self.origin]
+        Z = np.where(gaps, np.nan, self.Z)
+        for _ in range(FILLS if hidden.any() else 0):
+            Z = np.where(gaps, _rebuilt(self.detector, self._named(Z)), self.Z)
+        scores, errors = _scored(self.detector, self._named(Z))
+        return Z, _folded(errors, self.origin), scores
+
+    def _named(self, Z: np.ndarray) -> Any:
+        return Z if self.names is None else pd.DataFrame(Z, columns=self.names)
+
+    def decoded(self, Z: np.ndarray) -> pd.DataFrame:
+        """In the units of the table."""
+        if self.encoder is not None:
+            return self.encoder.inverse_transform(Z)
+        return pd.DataFrame(Z, columns=self.observed.columns)
+
+
 def explain_rows(
     detector: Any, X: Any, offset: float | None = None, n_features: int = 3
 ) -> pd.DataFrame:
@@ -103,25 +231,52 @@ def explain_rows(
 
 def _told(detector: Any, X: Any) -> tuple[np.ndarray, pd.DataFrame, np.ndarray, pd.DataFrame]:
     """Scores, the columns that were looked at, their shares of the error, and what was expected."""
-    steps = [step for _, step in detector.steps] if isinstance(detector, Pipeline) else [detector]
-    encoder = steps[0] if isinstance(steps[0], TableEncoder) else None
-    Z = detector[:-1].transform(X) if len(steps) > 1 else X
-    errors = np.nan_to_num(np.asarray(steps[-1].score_features(Z)), nan=0.0)
-    scores, rebuilt = steps[-1].score_samples(Z), steps[-1].reconstruct(Z)
-    expected = detector[:-1].inverse_transform(rebuilt) if len(steps) > 1 else rebuilt
-    frame, _ = as_frame(X)
+    (scores, errors), expected = _scored(detector, X), _rebuilt(detector, X)
+    frame, encoder = as_frame(X)[0], _encoder(detector)
     if encoder is not None:
         frame = encoder.values(frame)
-        parts = [errors[:, encoder.origin_ == j] for j in range(frame.shape[1])]
-        # A column of many parts has many errors in ordinary rows, too.
-        errors = np.stack([e.sum(axis=1) / np.sqrt(e.shape[1]) for e in parts], axis=1)
+        errors = _folded(errors, encoder.origin_)
     total = np.maximum(errors.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     told = pd.DataFrame(np.asarray(expected), columns=frame.columns)
     return scores, frame, errors / total, told
 
 
+def _scored(detector: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Scores, and the error of each value."""
+    before, last = _before(detector), _last(detector)
+    Z = X if before is None else before.transform(X)
+    return last.score_samples(Z), np.nan_to_num(np.asarray(last.score_features(Z)), nan=0.0)
+
+
+def _rebuilt(detector: Any, X: Any) -> Any:
+    """Rebuilt rows in the units of `X`."""
+    before, last = _before(detector), _last(detector)
+    if before is None:
+        return last.reconstruct(X)
+    return before.inverse_transform(last.reconstruct(before.transform(X)))
+
+
+def _folded(errors: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """Errors of the table's columns; one of many parts has many in ordinary rows, too."""
+    parts = [errors[:, origin == j] for j in range(origin.max() + 1)]
+    return np.stack([e.sum(axis=1) / np.sqrt(e.shape[1]) for e in parts], axis=1)
+
+
+def _steps(detector: Any) -> list[Any]:
+    return [step for _, step in detector.steps] if isinstance(detector, Pipeline) else [detector]
+
+
+def _encoder(detector: Any) -> TableEncoder | None:
+    first = _steps(detector)[0]
+    return first if isinstance(first, TableEncoder) else None
+
+
+def _before(detector: Any) -> Pipeline | None:
+    return detector[:-1] if len(_steps(detector)) > 1 else None
+
+
 def _last(detector: Any) -> Any:
-    return detector[-1] if isinstance(detector, Pipeline) else detector
+    return _steps(detector)[-1]
 
 
 def _direction(observed: Any, expected: Any) -> str:

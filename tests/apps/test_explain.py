@@ -1,0 +1,95 @@
+"""What would make a row normal: the smallest change, in the table's units."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from aedetect import (
+    AnomalyDetector,
+    Autoencoder,
+    KernelAutoencoder,
+    PCADetector,
+    make_detector,
+    nearest_normal,
+)
+
+DETECTORS = {
+    "default": AnomalyDetector(random_state=0),
+    "pca": make_pipeline(StandardScaler(), PCADetector()),
+    "network": make_pipeline(StandardScaler(), Autoencoder(epochs=50, random_state=0)),
+    "kernel": make_pipeline(StandardScaler(), KernelAutoencoder()),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Rows .* stay flagged")  # some of the other rows
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("detector", DETECTORS.values(), ids=DETECTORS)
+def test_the_change_suffices_and_none_of_it_is_needless(detector, named, rng):
+    codes = rng.standard_normal((600, 2))
+    X = codes @ rng.standard_normal((2, 6)) + 0.1 * rng.standard_normal((600, 6))
+    new = X[500:].copy()
+    new[:10, 1] += 8 * X[:, 1].std()
+    new[10:20, [2, 4]] -= 8 * X[:, [2, 4]].std(axis=0)
+    if named:
+        X, new = (pd.DataFrame(rows, columns=list("abcdef")) for rows in (X, new))
+    detector.fit(X[:500])
+    flagged = detector.predict(new) == -1
+    assert flagged[:20].all()
+    changes = nearest_normal(detector, new)
+    assert set(range(20)) <= set(changes["row"]) <= set(np.flatnonzero(flagged))
+    names = ["b", "c", "e"] if named else ["x1", "x2", "x4"]
+    told = changes[changes["row"] < 10].groupby("row")["column"].agg(list)
+    assert (told.map(lambda columns: columns == names[:1])).mean() > 0.8
+    told = changes[changes["row"].between(10, 19)].groupby("row")["column"].agg(set)
+    assert (told.map(lambda columns: columns <= set(names[1:]))).mean() > 0.8
+
+    def predicted(changes):
+        cells = np.array(new, dtype=float)
+        columns = (
+            changes["column"]
+            .map(
+                {n: i for i, n in enumerate("abcdef")} if named else {f"x{i}": i for i in range(6)}
+            )
+            .astype(int)
+        )
+        cells[changes["row"], columns] = changes["normal"].astype(float)
+        return detector.predict(pd.DataFrame(cells, columns=new.columns) if named else cells)
+
+    assert (predicted(changes)[changes["row"]] == 1).all()
+    alone = changes.groupby("row").filter(lambda lines: len(lines) == 1)
+    without = changes.drop(alone.index)
+    assert (predicted(without)[alone["row"]] == -1).all()
+
+
+def test_changes_are_in_the_units_of_the_table(rng):
+    kind = rng.choice(["car", "bike"], 400)
+    table = pd.DataFrame(
+        {
+            "kind": kind,
+            "weight": np.where(kind == "car", 1200.0, 12.0) * rng.uniform(0.9, 1.1, 400),
+            "when": pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.random(400) * 1e6, unit="s"),
+            "load": [f"{share:.1f} %" for share in rng.normal(50, 5, 400)],
+        }
+    )
+    detector = make_detector(AnomalyDetector(random_state=0)).fit(table)
+    new = table.head(4).copy()
+    new.loc[0, "load"] = "99 %"
+    new.loc[1, "when"] = pd.Timestamp("2034-01-01")
+    new.loc[2, "kind"] = "boat"
+    changes = nearest_normal(detector, new).set_index("row")
+    assert changes.loc[0, "column"] == "load"
+    assert (changes.loc[0, "observed"], 40 < changes.loc[0, "normal"] < 60) == (99.0, True)
+    assert changes.loc[1, "normal"].year == 2024
+    assert changes.loc[2, "observed"] == "boat"
+    assert changes.loc[2, "normal"] in {"car", "bike"}
+    assert 3 not in changes.index
+
+
+def test_rows_that_stay_flagged_are_named(rng):
+    X = rng.standard_normal((200, 2))
+    detector = PCADetector(latent_dim=1, contamination=0.1).fit(X)
+    detector.offset_ = 0.0  # no error is as small as that
+    with pytest.warns(UserWarning, match="Rows '0', '1' stay flagged"):
+        assert nearest_normal(detector, X[:2]).empty
