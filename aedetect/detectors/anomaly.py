@@ -6,9 +6,9 @@ import numpy as np
 
 from ..chance import seeded
 from ..models.base import Model, learned
-from ..models.parts import Memory, Rows, Tails
+from ..models.parts import Memory, Rows, Swaps, Tails
 from ..models.report import of_constant
-from ..models.surprise import Surprise, SurpriseModel, surprise_of, swaps_of, total
+from ..models.surprise import Surprise, SurpriseModel, surprise_of, total
 from ..params import Count, Range
 from ..rows.linear import column_means, deviations, filled
 from ..rows.threshold import some_of
@@ -40,8 +40,8 @@ class AnomalyDetector(Detector):
         Share of training rows not to count as normal: 0 if all are believed to be normal, about 0.4
         if there are anomalies among them. "auto" does not guess which: it remembers rows twice,
         all of them and a trimmed choice, and takes a soft maximum of the surprise m0 at the first
-        and a third of the surprise m4 at the second: ``m = log(exp(m0) + exp(m4 / 3))``.
-    n_estimators : int, default=2
+        and 0.4 times the surprise m4 at the second: ``m = log(exp(m0) + exp(0.4 m4))``.
+    n_estimators : int, default=4
         Number of networks in the stack.
     max_items : int, default=20000
         Maximum number of rows remembered. From a table with more than twice as many rows, or with
@@ -87,7 +87,7 @@ class AnomalyDetector(Detector):
     """
 
     trim: Literal["auto"] | Annotated[float, Range(0, 0.9)] = "auto"
-    n_estimators: Count = 2
+    n_estimators: Count = 4
     max_items: Annotated[int, Range(10)] = 20_000
     random_state: int | np.random.RandomState | None = None
 
@@ -101,16 +101,16 @@ class AnomalyDetector(Detector):
         self._warn_of_constant(deviations(rows) == 0)
         every, some = np.arange(len(rows)), some_of(len(rows), CALIBRATION, seed)
 
-        tails, of_tails = surprise_of(Tails(Rows(rows, every)), Rows(rows, every), every)
+        tails, of_tails = surprise_of(*Tails.of(Rows(rows, every), every), every)
         memories: list[Surprise] = []
         of_memories: list[np.ndarray] = []
         for trim in [0.0, ASSUMED_TRIM] if self.trim == "auto" else [self.trim]:
             core = self._core(rows, trim, of_tails, self.max_items // (4 if memories else 1), seed)
-            normal, bandwidth = Rows(rows, core), 1.0 if trim else 0.5
-            memory, of_memory = surprise_of(Memory.of(normal, bandwidth), normal, some)
+            known, normal, bandwidth = Rows(rows, core), np.isin(some, core), 1.0 if trim else 0.5
+            memory, of_memory = surprise_of(*Memory.of(known, some, bandwidth), normal)
             memories.append(memory)
             of_memories.append(of_memory)
-        swaps, of_swaps = swaps_of(normal, some, self.n_estimators, seed)
+        swaps, of_swaps = surprise_of(*Swaps.of(known, some, self.n_estimators, seed), normal)
 
         self.core_ = drawn[core]
         errors = total(of_memories, [of_tails[some], of_swaps])
@@ -124,8 +124,7 @@ class AnomalyDetector(Detector):
         if trim > 0:
             first = np.flatnonzero(RobustCore(trim=trim).fit(rows).core_)
             first = first[some_of(len(first), CALIBRATION, seed)]
-            memory = Memory.of(Rows(rows, first), 1.0)
-            _, of_memory = surprise_of(memory, memory.rows, every)
+            _, of_memory = surprise_of(*Memory.of(Rows(rows, first), every, 1.0), first)
             core = np.flatnonzero(smallest(total([of_memory], [of_tails]), 1 - trim))
         return core[some_of(len(core), at_most, seed)]
 

@@ -11,6 +11,7 @@ import torch
 from ..networks.dense import Dense
 from ..objectives.swaps import Swapping
 from ..params import Record
+from ..rows.blocks import in_chunks
 from ..rows.limits import LARGEST
 from ..rows.linear import deviations
 from ..training.stack import Spec, bytes_of, fit_stack
@@ -18,6 +19,8 @@ from .base import refuse_shapes, refuse_unless_positive
 from .frame import Frame
 from .kernel import KernelModel, bandwidth_of
 from .trained import TrainedModel
+
+BLOCK = 256  # rows scored at a time
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,11 @@ class Rows(Record):
 
 
 class Part(Record, ABC):
-    """A measure of how anomalous a row is."""
+    """A measure of how anomalous a row is.
+
+    A part's `of` learns from the normal ones of some rows; it returns the part, and the values of
+    some rows as of such that it did not learn from.
+    """
 
     @abstractmethod
     def __call__(self, X: np.ndarray) -> np.ndarray:
@@ -107,10 +114,11 @@ class Memory(Part):
     bandwidth: float
 
     @classmethod
-    def of(cls, rows: Rows, share: float) -> Self:
+    def of(cls, rows: Rows, some: np.ndarray, share: float) -> tuple[Self, np.ndarray]:
         """Let the bandwidth be a share of what distance is typical."""
         scale = Scale.robust(rows.normal)
-        return cls(rows, scale, bandwidth_of(scale(rows.normal), share))
+        memory = cls(rows, scale, bandwidth_of(scale(rows.normal), share))
+        return memory, in_chunks(memory, rows.all[some], BLOCK)  # no row is its own neighbour
 
     def check(self, n_features: int) -> None:
         super().check(n_features)
@@ -141,6 +149,13 @@ class Tails(Part):
 
     rows: Rows
 
+    @classmethod
+    def of(cls, rows: Rows, some: np.ndarray) -> tuple[Self, np.ndarray]:
+        """Leave each row out of the shares that it is compared with."""
+        tails = cls(rows)
+        rarity = in_chunks(lambda X: tails._rarity(X, 1).sum(axis=1), rows.all[some], BLOCK)
+        return tails, rarity
+
     @cached_property
     def sorted(self) -> np.ndarray:
         return np.sort(np.ascontiguousarray(self.rows.all.T), axis=1)
@@ -149,12 +164,15 @@ class Tails(Part):
         return self.columns(X).sum(axis=1)
 
     def columns(self, X: np.ndarray) -> np.ndarray:
-        n, beyond = self.sorted.shape[1], np.empty(X.shape[::-1])
+        return self._rarity(X, 0)
+
+    def _rarity(self, X: np.ndarray, own: int) -> np.ndarray:
+        n, beyond = self.sorted.shape[1] - own, np.empty(X.shape[::-1])
         for known, values, found in zip(self.sorted, X.T, beyond, strict=True):
             order = values.argsort()  # ascending values are found faster
             below = known.searchsorted(values[order], "right")
-            above = n - known.searchsorted(values[order], "left")
-            found[order] = np.minimum(below, above)
+            above = len(known) - known.searchsorted(values[order], "left")
+            found[order] = np.minimum(below, above) - own
         return -np.log(((2 * beyond.T + 1) / (n + 1)).clip(max=1))
 
 
@@ -170,8 +188,8 @@ class Swaps(Part):
     nets: list[TrainedModel]
 
     @classmethod
-    def of(cls, rows: Rows, told: np.ndarray, n_nets: int, seed: int) -> tuple[Self, np.ndarray]:
-        """The part, and what nets that did not learn from them say of some of the normal rows."""
+    def of(cls, rows: Rows, some: np.ndarray, n_nets: int, seed: int) -> tuple[Self, np.ndarray]:
+        """Train the networks; of each row, ask those that did not learn from it."""
         rng = np.random.default_rng(seed)
         n_normal, d = rows.normal.shape
         n = min(max(2, int(np.ceil(0.7 * n_normal))), STEPS * BATCH)
@@ -179,14 +197,14 @@ class Swaps(Part):
         part = cls(Scale.robust(rows.normal), [])
         Z = part._inputs(rows.normal)
         batch = min(n, BATCH, max(16, VALUES // d))
-        specs = [_spec(Z[some], batch, int(rng.integers(2**31))) for some in drawn]
+        specs = [_spec(Z[r], batch, int(rng.integers(2**31))) for r in drawn]
         size = max(1, STACK_BYTES // bytes_of(specs[0], (n, d))) if specs else 1
         for i in range(0, n_nets, size):
             stack = specs[i : i + size], [torch.from_numpy(Z[r]) for r in drawn[i : i + size]]
             for spec, trained in zip(specs[i : i + size], fit_stack(*stack), strict=True):
                 part.nets.append(_model(spec, trained.weights))
-        unseen = np.array([~np.isin(told, some) for some in drawn])
-        sums = np.array([part._logits_of(net, rows.normal[told]).sum(axis=1) for net in part.nets])
+        unseen = np.array([~np.isin(some, rows.core[learned]) for learned in drawn])
+        sums = np.array([part._logits_of(net, rows.all[some]).sum(axis=1) for net in part.nets])
         votes = np.where(unseen.any(axis=0), unseen, True)
         return part, np.asarray((sums * votes).sum(axis=0) / votes.sum(axis=0))
 

@@ -11,9 +11,7 @@ from ..params import Record
 from ..rows.blocks import in_chunks
 from ..rows.linear import filled
 from .base import Model, refuse_shapes, refuse_unless_positive
-from .parts import Memory, Part, Rows, Swaps
-
-BLOCK = 256  # rows scored at a time
+from .parts import BLOCK, Memory, Part
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,21 +59,14 @@ class Surprise(Record):
         return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)
 
 
-def surprise_of(part: Part, rows: Rows, some: np.ndarray) -> tuple[Surprise, np.ndarray]:
-    """Return a part's surprise, told from the normal ones among some rows, and that of them all."""
-    values = in_chunks(part, rows.all[some], BLOCK)
-    surprise = Surprise.of(part, values[np.isin(some, rows.core)])
+def surprise_of(part: Part, values: np.ndarray, normal: np.ndarray) -> tuple[Surprise, np.ndarray]:
+    """Return a part's surprise, told from its values of normal rows, and that of all values."""
+    surprise = Surprise.of(part, values[normal])
     return surprise, surprise.at(values)
 
 
-def swaps_of(rows: Rows, some: np.ndarray, n_nets: int, seed: int) -> tuple[Surprise, np.ndarray]:
-    """The same of new networks, told from what those say that did not learn from a row."""
-    surprise = Surprise.of(*Swaps.of(rows, np.flatnonzero(np.isin(rows.core, some)), n_nets, seed))
-    return surprise, surprise(rows.all[some])
-
-
 MEMORY = 2.0  # what the surprise of the memories counts for, beside 1 for each other part
-CAUTION = 1 / 3  # what a memory of trimmed rows counts for, beside one of all rows
+CAUTION = 0.4  # what a memory of trimmed rows counts for, beside one of all rows
 
 
 @dataclass(frozen=True, eq=False)

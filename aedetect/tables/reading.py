@@ -80,6 +80,7 @@ def read_parts(
     Parameters
     ----------
     path : path
+        Of the table, or "-".
     how : Reading
         The size counts only where a table is read at once.
     n_cells : int or None

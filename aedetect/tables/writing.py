@@ -64,6 +64,7 @@ def inert_table(frame: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     frame : DataFrame
+        Columns and cells of any kind.
 
     Returns
     -------

@@ -154,7 +154,7 @@ def test_a_score_adds_surprises_and_takes_the_larger_of_two_memories(fitted, tum
     tails, swaps = (other(test) for other in fitted.model_.others)
     larger = memories[0]
     if len(memories) == 2:
-        larger = np.log(np.exp(memories[0]) + np.exp(memories[1] / 3))
+        larger = np.log(np.exp(memories[0]) + np.exp(0.4 * memories[1]))
     np.testing.assert_allclose(-fitted.score_samples(test), 2 * larger + tails + swaps, rtol=1e-9)
 
 
