@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpydoc.validate
 import pytest
+from click.testing import CliRunner
 
 import aedetect
 from aedetect.apps import explain, plot
+from aedetect.apps.cli import main
 from aedetect.detectors.base import Detector
 from aedetect.detectors.decision import Deciding
 from aedetect.detectors.wrapper import Wrapper
@@ -50,6 +52,26 @@ def test_code_blocks_run_in_order(document):
     names = {"__name__": document}
     for block in blocks:
         exec(compile(block, document, "exec"), names)
+
+
+def test_commands_say_what_the_document_says(tmp_path, monkeypatch):
+    """But for digits, and for the rows of tables, which rounding may put in another order."""
+    text = (ROOT / "docs" / "COMMANDS.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], {})
+    n_commands = 0
+    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
+        for printed in re.split(r"^\$ aedetect ", block, flags=re.MULTILINE)[1:]:
+            command, *lines = printed.splitlines()
+            result = CliRunner().invoke(main, command.split())
+            rows = re.compile(r"^ *[\d{]|^ *[a-z]+ +[\d.]+ +[\d.]+ ")
+            told, expected = (
+                [re.sub(r"[\d., ]+", " ", line) for line in some if not rows.match(line)]
+                for some in (result.output.splitlines(), lines)
+            )
+            assert sorted(told) == sorted(expected), command
+            n_commands += 1
+    assert n_commands == 8
 
 
 @pytest.mark.parametrize("public", PUBLIC, ids=lambda f: f.__qualname__)

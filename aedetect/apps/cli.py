@@ -134,7 +134,7 @@ learning = _options(
         type=click.Choice(DETECTORS),
         default="auto",
         show_default=True,
-        help="auto: detect takes an autoencoder, fit the default detector where that is quick.",
+        help="auto: the default detector where that takes a minute, else an autoencoder.",
     ),
     click.option(
         "--contamination",

@@ -55,7 +55,7 @@ class Found:
             for rows, truth in self.parts:
                 write(rows)
                 some = pd.concat([*strangest, rows], ignore_index=True)
-                strangest = [some.sort_values("score", kind="stable").head(top)]
+                strangest = [some.sort_values(["label", "score"], kind="stable").head(top)]
                 n, flagged = n + len(rows), flagged + int((rows["label"] == -1).sum())
                 if truth is not None:
                     scores.append(rows["score"].to_numpy())
@@ -98,15 +98,14 @@ def detected(
     truth = None if label is None else is_outlier(frame, label, outlier, normal)
     rows = without(frame, [*exclude, *([] if label is None else [label])])
     notes = [*frame.attrs.get("notes", [])]
-    name = "autoencoder" if detector == "auto" else detector  # its errors have no upper end
-    pipeline = prepare(_pipeline(name, rows, 0.0, seed, device, keep, notes))
-    scores = pipeline.fit(rows).score_samples(rows)
+    pipeline = prepare(_pipeline(detector, rows, 0.0, seed, device, keep, notes)).fit(rows)
+    found = explain_rows(pipeline, rows)
+    scores = found["score"].to_numpy()
     if contamination == "auto":
-        offset = EmpiricalNull(fdr=FDR)(scores)
+        flagged = _stands_out(pipeline, rows, scores)
     else:
-        k = round(contamination * len(scores))
-        offset = np.partition(scores, k)[k]
-    found = explain_rows(pipeline, rows, offset)
+        flagged = scores < np.partition(scores, k := round(contamination * len(scores)))[k]
+    found["label"] = np.where(flagged, -1, 1)
 
     def verdict(k: int, n: int) -> str:
         if contamination != "auto":
@@ -119,6 +118,14 @@ def detected(
         )
 
     return Found([(found, truth)], verdict, notes + _compared(pipeline[-1]))
+
+
+def _stands_out(pipeline: Pipeline, rows: pd.DataFrame, scores: np.ndarray) -> np.ndarray:
+    """Which of the rows that were learned from do so by errors that have no upper end."""
+    errors = -scores
+    if isinstance(pipeline[-1], AnomalyDetector):
+        errors = np.square(pipeline[-1].distances(pipeline[:-1].transform(rows)))
+    return -errors < EmpiricalNull(fdr=FDR)(-errors)
 
 
 def fitted(

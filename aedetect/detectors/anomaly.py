@@ -8,6 +8,7 @@ from ..chance import seeded
 from ..models.base import Model, learned
 from ..models.parts import Memory, Rows, Swaps, Tails
 from ..models.report import of_constant
+from ..models.scores import in_blocks
 from ..models.surprise import Surprise, SurpriseModel, surprise_of, total
 from ..params import Count, Range
 from ..rows.linear import column_means, deviations, filled
@@ -157,6 +158,24 @@ class AnomalyDetector(Detector):
             Nonnegative; NaN where `X` is NaN. The sum over a row is minus its score.
         """
         return super().score_features(X)
+
+    def distances(self, X: Any) -> np.ndarray:
+        """Distance from the remembered rows around, of those that `trim` leaves.
+
+        A score is a rank where a row was learned from, and has an upper end; a distance has none.
+        By it `EmpiricalNull` tells whether rows stand out: ``EmpiricalNull()(-distances**2)``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+            In columns divided by their spread and squashed by asinh.
+        """
+        return in_blocks(self.model_, self.model_.distances, self._validate(X))
 
     @property
     def _units_matter(self) -> bool:

@@ -121,6 +121,10 @@ class SurpriseModel(Model):
         X = self._complete(X)
         return total([memory(X) for memory in self.memories], [other(X) for other in self.others])
 
+    def distances(self, X: np.ndarray) -> np.ndarray:
+        """From the rows remembered around, in scaled columns."""
+        return np.sqrt(self._memory.columns(self._complete(X)).sum(axis=1))
+
     def errors(self, X: np.ndarray) -> np.ndarray:
         """What each value contributes to the surprise."""
         complete, gaps = self._complete(X), np.isnan(X)

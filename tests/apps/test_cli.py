@@ -53,7 +53,7 @@ def refusal(*arguments):
 
 def test_detect_names_the_row_and_its_features(table, tmp_path):
     output = tmp_path / "scores.csv"
-    result = run("detect", table, "--output", output, "--top", 1)
+    result = run("detect", table, "--output", output, "--top", 1, "--detector", "autoencoder")
     assert result.exit_code == 0, result.output
     header, strangest = result.stdout.splitlines()
     assert header.split()[:3] == ["row", "score", "label"]
@@ -537,7 +537,7 @@ def test_a_model_is_fitted_described_and_asked(mixed, tmp_path):
     failing = run("score", mixed, "--model", model, "--fail-on-anomaly")
     assert failing.exit_code == 1
     assert "rows flagged" in failing.stderr
-    failing = run("detect", mixed, "--fail-on-anomaly")
+    failing = run("detect", mixed, "--fail-on-anomaly", "--contamination", 0.01)
     assert failing.exit_code == 1
     assert "Warning: Columns are left out: 'id'" in failing.stderr
     with_text = frame.assign(weight="heavy")

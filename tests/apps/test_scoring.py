@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from aedetect import AnomalyDetector
 from aedetect.apps.cli import main
 from aedetect.apps.show import show
 
@@ -104,3 +105,28 @@ def test_a_terminal_gets_reasons_that_fit_it(mixed, scorer, monkeypatch, capsys)
     assert max(map(len, lines)) <= 70
     assert "what is strange in it" in lines[0]
     assert any("[31m[bold]x" in line for line in lines)  # shown, not obeyed
+
+
+@pytest.mark.parametrize("n_planted", [0, 10])
+def test_detect_flags_what_was_planted_and_nothing_in_noise(n_planted, tmp_path, rng):
+    X = rng.standard_normal((2000, 8)) @ rng.standard_normal((8, 8))
+    X[:n_planted, ::2] += 7 * X.std(axis=0)[::2]
+    table = tmp_path / "table.csv"
+    pd.DataFrame(X, columns=list("abcdefgh")).to_csv(table, index=False)
+    result = run("detect", table, "--output", tmp_path / "out.csv", "--top", 12)
+    rows = pd.read_csv(tmp_path / "out.csv")
+    flagged = rows["row"][rows["label"] == -1]
+    assert len(flagged[flagged <= n_planted]) >= 0.9 * n_planted
+    assert len(flagged[flagged > n_planted]) <= 0.2 * n_planted
+    shown = [line.split() for line in result.stdout.splitlines()[1:]]
+    assert sum(line[2] == "-1" for line in shown) == len(flagged)  # these come first
+    if not n_planted:
+        assert "none of 2000 rows stands out from the others beyond chance" in result.stderr
+
+
+def test_distances_have_no_upper_end(rng):
+    X = rng.standard_normal((500, 5))
+    X[:3] = [[10.0] * 5, [100.0] * 5, [1000.0] * 5]
+    distances = AnomalyDetector(random_state=0).fit(X).distances(X)
+    assert (np.diff(distances[:3]) > 1).all()
+    assert distances[2] == distances.max() > 3 * distances[3:].max()
