@@ -19,6 +19,7 @@ from ..detectors.pca import PCADetector
 from ..detectors.rules import EmpiricalNull
 from ..detectors.saved import load, save
 from ..rows.threshold import FALSE_ALARMS, p_values
+from ..tables.columns import GOES_ON
 from ..tables.encoder import TableEncoder
 from ..tables.text import brief, listed
 from ..tables.writing import csv_file
@@ -117,7 +118,8 @@ def detected(
             f"{table}: {k} of {n} rows stand out; expect about {false} of them to be a false alarm."
         )
 
-    return Found([(found, truth)], verdict, notes + _compared(pipeline[-1]))
+    notes += _compared(pipeline[-1]) + _of_series(pipeline[0])
+    return Found([(found, truth)], verdict, notes)
 
 
 def _stands_out(pipeline: Pipeline, rows: pd.DataFrame, scores: np.ndarray) -> np.ndarray:
@@ -263,6 +265,16 @@ def _pipeline(
     else:
         detector = robust_autoencoder(contamination=contamination, random_state=seed, device=device)
     return make_pipeline(encoder, StandardScaler(), detector)
+
+
+def _of_series(encoder: TableEncoder) -> list[str]:
+    """What to say of values in the order of time."""
+    if len(encoder.columns_) > 1 or GOES_ON not in encoder.left_out_.values():
+        return []
+    return [
+        "Each value is scored by itself, whatever came before and after it; give values of the "
+        "time before as further columns to have them looked at."
+    ]
 
 
 def _compared(detector: Any) -> list[str]:

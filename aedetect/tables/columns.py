@@ -192,6 +192,9 @@ def kind_of(column: pd.Series, name: str, top: int, decimal: str) -> Column:
     return Category.of(name, texts_of(column), top)
 
 
+GOES_ON = "is a time that only goes on"
+
+
 def reason_to_leave_out(kind: Column, values: np.ndarray) -> str | None:
     """Say why nothing can be learned from a column that would help with other rows."""
     missing = values == UNKNOWN if isinstance(kind, Category) else pd.isna(values)
@@ -206,7 +209,7 @@ def reason_to_leave_out(kind: Column, values: np.ndarray) -> str | None:
     if isinstance(kind, Category):
         return "has another text in each row"
     if isinstance(kind, Time):
-        return "is a time that only goes on" if _goes_on(given) else None
+        return GOES_ON if _goes_on(given) else None
     whole = bool((given == np.round(given)).all())
     if whole and _goes_on(given) and len(np.unique(np.diff(given))) == 1:
         return "is a running number"

@@ -130,3 +130,12 @@ def test_distances_have_no_upper_end(rng):
     distances = AnomalyDetector(random_state=0).fit(X).distances(X)
     assert (np.diff(distances[:3]) > 1).all()
     assert distances[2] == distances.max() > 3 * distances[3:].max()
+
+
+def test_a_lone_series_is_said_to_be_taken_value_by_value(tmp_path, rng):
+    times = pd.date_range("2024-01-01", periods=200, freq="h")
+    frame = pd.DataFrame({"time": times, "value": rng.standard_normal(200)})
+    frame.to_csv(tmp_path / "series.csv", index=False)
+    assert "whatever came before" in run("detect", tmp_path / "series.csv").stderr
+    frame.assign(before=frame["value"].shift()).to_csv(tmp_path / "series.csv", index=False)
+    assert "whatever came before" not in run("detect", tmp_path / "series.csv").stderr
