@@ -91,12 +91,19 @@ class Part(Record, ABC):
     """
 
     @abstractmethod
-    def __call__(self, X: np.ndarray) -> np.ndarray:
-        """How anomalous each row is, (n,)."""
-
-    @abstractmethod
     def columns(self, X: np.ndarray) -> np.ndarray:
-        """What each column has in that, (n, d), not negative, on a scale of its own."""
+        """What is measured of each value, (n, d)."""
+
+    def value(self, columns: np.ndarray) -> np.ndarray:
+        """How anomalous each row is, (n,), by that."""
+        return np.asarray(columns.sum(axis=1))
+
+    def shares(self, columns: np.ndarray) -> np.ndarray:
+        """What each column has in the value, (n, d), not negative, on a scale of its own."""
+        return columns
+
+    def __call__(self, X: np.ndarray) -> np.ndarray:
+        return self.value(self.columns(X))
 
     def check(self, n_features: int) -> None:
         """Raise ValueError where fields do not belong together."""
@@ -129,12 +136,11 @@ class Memory(Part):
         items = self.scale(self.rows.normal)
         return KernelModel(items, np.zeros(items.shape[1]), NEAREST, self.bandwidth)
 
-    def __call__(self, X: np.ndarray) -> np.ndarray:
-        distance = np.sqrt(self.columns(X).sum(axis=1))
-        return np.log(distance + 1e-3 * self.bandwidth)
-
     def columns(self, X: np.ndarray) -> np.ndarray:
         return self.kernel.errors(self.scale(X))
+
+    def value(self, columns: np.ndarray) -> np.ndarray:
+        return np.log(np.sqrt(columns.sum(axis=1)) + 1e-3 * self.bandwidth)
 
 
 NEAREST = 50  # rows that have weight
@@ -159,9 +165,6 @@ class Tails(Part):
     @cached_property
     def sorted(self) -> np.ndarray:
         return np.sort(np.ascontiguousarray(self.rows.all.T), axis=1)
-
-    def __call__(self, X: np.ndarray) -> np.ndarray:
-        return self.columns(X).sum(axis=1)
 
     def columns(self, X: np.ndarray) -> np.ndarray:
         return self._rarity(X, 0)
@@ -208,11 +211,11 @@ class Swaps(Part):
         votes = np.where(unseen.any(axis=0), unseen, True)
         return part, np.asarray((sums * votes).sum(axis=0) / votes.sum(axis=0))
 
-    def __call__(self, X: np.ndarray) -> np.ndarray:
-        return self._logits(X).sum(axis=1)
-
     def columns(self, X: np.ndarray) -> np.ndarray:
-        return 1 / (1 + np.exp(-self._logits(X)))
+        return np.mean([self._logits_of(net, X) for net in self.nets], axis=0)
+
+    def shares(self, columns: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-columns))
 
     def check(self, n_features: int) -> None:
         super().check(n_features)
@@ -221,9 +224,6 @@ class Swaps(Part):
 
     def _inputs(self, X: np.ndarray) -> np.ndarray:
         return self.scale(X).clip(-10, 10).astype(np.float32)
-
-    def _logits(self, X: np.ndarray) -> np.ndarray:
-        return np.mean([self._logits_of(net, X) for net in self.nets], axis=0)
 
     def _logits_of(self, net: TrainedModel, X: np.ndarray) -> np.ndarray:
         return net.of_rows(net.objective.rebuilt, self._inputs(X))

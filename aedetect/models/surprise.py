@@ -53,10 +53,12 @@ class Surprise(Record):
         below = np.searchsorted(self.sorted, values) / (len(self.sorted) + 1)
         return -np.log1p(-below) + np.maximum(values - self.sorted[-1], 0) / self.unit
 
-    def shares(self, X: np.ndarray) -> np.ndarray:
-        """What each column has in it, (n, d); rows sum to 1."""
-        shares = self.part.columns(X)
-        return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)
+    def divided(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and what each column has in it, (n, d); rows sum to 1."""
+        columns = self.part.columns(X)
+        shares = self.part.shares(columns)
+        shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)
+        return self.at(self.part.value(columns)), shares
 
 
 def surprise_of(part: Part, values: np.ndarray, normal: np.ndarray) -> tuple[Surprise, np.ndarray]:
@@ -128,15 +130,14 @@ class SurpriseModel(Model):
     def errors(self, X: np.ndarray) -> np.ndarray:
         """What each value contributes to the surprise."""
         complete, gaps = self._complete(X), np.isnan(X)
-        memories = np.array([memory(complete) for memory in self.memories])
-        others = [other(complete) for other in self.others]
-        counts = MEMORY * softer(memories) * softmax(weighted(memories), axis=0)
-        shares = np.zeros(X.shape)
-        for surprise, count in zip((*self.memories, *self.others), (*counts, *others), strict=True):
-            shares += count[:, None] * surprise.shares(complete)
-        shares = np.where(gaps, 0, shares + 1e-12)
-        shares *= (total(memories, others) / shares.sum(axis=1))[:, None]
-        return np.where(gaps, np.nan, shares)
+        told = [surprise.divided(complete) for surprise in (*self.memories, *self.others)]
+        surprises, shares = (np.array(some) for some in zip(*told, strict=True))
+        memories, others = np.split(surprises, [len(self.memories)])
+        counts = [*(MEMORY * softer(memories) * softmax(weighted(memories), axis=0)), *others]
+        contributions = np.einsum("sn,snd->nd", counts, shares)
+        contributions = np.where(gaps, 0, contributions + 1e-12)
+        contributions *= (total(memories, others) / contributions.sum(axis=1))[:, None]
+        return np.where(gaps, np.nan, contributions)
 
     def _complete(self, X: np.ndarray) -> np.ndarray:
         return filled(X, self.column_means).astype(np.float64)
