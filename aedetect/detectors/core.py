@@ -80,13 +80,24 @@ class RobustCore(Params):
 
     def _distances(self, Z: np.ndarray) -> np.ndarray:
         """Squared Mahalanobis distance of all rows from the core."""
-        kept = Z[self.core_]
-        centred = kept - kept.mean(axis=0)
+        centred = Z - Z[self.core_].mean(axis=0)
         ridge = max(self.ridge, ROUNDING * Z.shape[1])  # less is lost in rounding
-        covariance = centred.T @ centred / len(kept) + ridge * np.eye(Z.shape[1])
-        root, centred = np.linalg.cholesky(covariance), Z - kept.mean(axis=0)
-        whitened = solve_triangular(root, centred.T, lower=True, check_finite=False)
-        return np.square(whitened).sum(axis=0)
+        return mahalanobis(centred, centred[self.core_] / np.sqrt(self.core_.sum()), ridge)
+
+
+def mahalanobis(X: np.ndarray, C: np.ndarray, ridge: float) -> np.ndarray:
+    """Return ``x' (C'C + ridge I)^-1 x`` for each row x of `X`.
+
+    Where C has fewer rows than columns it is ``(x'x - y' (CC' + ridge I)^-1 y) / ridge`` with
+    ``y = C x`` (Woodbury, 1950), of matrices that are smaller.
+    """
+    n, d = C.shape
+    wide = n < d
+    square = (C @ C.T if wide else C.T @ C) + ridge * np.eye(min(n, d))
+    right = C @ X.T if wide else X.T
+    whitened = solve_triangular(np.linalg.cholesky(square), right, lower=True, check_finite=False)
+    products = np.square(whitened).sum(axis=0)
+    return (np.square(X).sum(axis=1) - products).clip(0) / ridge if wide else products
 
 
 def smallest(values: np.ndarray, share: float) -> np.ndarray:

@@ -10,6 +10,7 @@ from sklearn.covariance import MinCovDet
 from sklearn.metrics import roc_auc_score
 
 from aedetect import AnomalyDetector, RobustCore
+from aedetect.detectors.core import mahalanobis
 from aedetect.models.parts import Rows, Scale, Tails
 from aedetect.models.surprise import Surprise
 
@@ -137,6 +138,14 @@ def test_core_leaves_out_what_lies_apart(rng):
     np.testing.assert_allclose(X[core].mean(0), robust.location_, atol=0.1 * X.std(0).max())
     assert RobustCore(trim=0.0).fit(X).core_.all()
     assert RobustCore(trim=0.9).fit(X[:3]).core_.sum() == 2
+
+
+@pytest.mark.parametrize("shape", [(40, 7), (7, 40)])
+def test_mahalanobis_distance_by_the_smaller_matrix(shape, rng):
+    C, X = rng.standard_normal(shape), rng.standard_normal((5, shape[1]))
+    inverse = np.linalg.inv(C.T @ C + 0.01 * np.eye(shape[1]))
+    expected = np.einsum("nd,de,ne->n", X, inverse, X)
+    np.testing.assert_allclose(mahalanobis(X, C, 0.01), expected, rtol=1e-8)
 
 
 def test_surprise_is_minus_the_logarithm_of_the_tail(rng):
