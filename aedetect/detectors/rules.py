@@ -238,8 +238,8 @@ class EmpiricalNull(Rule):
     """For a table that is learned from and scored: flags rows at a false discovery rate.
 
     What scores of normal rows look like is found from the better part of all scores; of the rows
-    flagged, a share of about `fdr` is normal. Where no row stands out, none is flagged; nor by
-    `AnomalyDetector`, whose surprise at rows it learned from goes by ranks.
+    flagged, a share of about `fdr` is normal. Where no row stands out, none is flagged; nor is one
+    by the score of `AnomalyDetector`, a rank for rows it learned from: use its `distances`.
 
     Parameters
     ----------
