@@ -92,8 +92,9 @@ def nearest_normal(detector: Any, X: Any) -> pd.DataFrame:
     --------
     >>> import numpy as np
     >>> from aedetect import PCADetector, nearest_normal
-    >>> x = np.random.default_rng(0).normal(size=200)
-    >>> detector = PCADetector(latent_dim=1).fit(np.c_[x, 2 * x, -x, x])
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 1)) * [1, 2, -1, 1] + 0.1 * rng.normal(size=(200, 4))
+    >>> detector = PCADetector(latent_dim=1).fit(X)
     >>> nearest_normal(detector, [[1.0, 2.0, -1.0, 1.0], [1.0, 2.0, 9.0, 1.0]])[["row", "column"]]
        row column
     0    1     x2

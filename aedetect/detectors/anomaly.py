@@ -114,8 +114,10 @@ class AnomalyDetector(Detector):
         swaps, of_swaps = surprise_of(*Swaps.of(known, some, self.n_estimators, seed), normal)
 
         self.core_ = drawn[core]
-        errors = total(of_memories, [of_tails[some], of_swaps])
-        return SurpriseModel(means, memories, [tails, swaps], errors)
+        others = [tails, swaps]
+        errors = total(of_memories, [other(rows[some]) for other in others])
+        unseen = total(of_memories, [of_tails[some], of_swaps])
+        return SurpriseModel(means, memories, others, errors, unseen)
 
     def _core(
         self, rows: np.ndarray, trim: float, of_tails: np.ndarray, at_most: int, seed: int
@@ -140,7 +142,7 @@ class AnomalyDetector(Detector):
         return -model.training_errors
 
     def _unseen_scores(self, X: np.ndarray) -> np.ndarray:
-        return self._training_scores(self.model_, X)  # no row is compared with itself
+        return np.asarray(-self.model_.unseen_errors)
 
     column_means_ = learned("column_means", "What stands in for missing values.")
 

@@ -84,12 +84,15 @@ class SurpriseModel(Model):
     others : list of Surprise
     training_errors : ndarray of shape (n,)
         Of the rows that were learned from, or of some thousand of them.
+    unseen_errors : ndarray of shape (n,)
+        Of the same rows, by what the parts say of rows that they did not learn from.
     """
 
     column_means: np.ndarray
     memories: list[Surprise]
     others: list[Surprise]
     training_errors: np.ndarray
+    unseen_errors: np.ndarray
 
     block = BLOCK
 
@@ -101,6 +104,7 @@ class SurpriseModel(Model):
         refuse_shapes(
             column_means=(self.column_means, (n_features,)),
             training_errors=(self.training_errors, (None,)),
+            unseen_errors=(self.unseen_errors, (None,)),
         )
         if not 0 < len(self.memories) < 3:
             raise ValueError(f"{len(self.memories)} memories; expected one or two")

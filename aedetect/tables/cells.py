@@ -26,6 +26,9 @@ def as_text(column: pd.Series) -> np.ndarray:
     return texts
 
 
+DIGITS = 308  # of the largest float64
+
+
 def as_numbers(column: pd.Series, decimal: str = ".") -> tuple[np.ndarray, np.ndarray]:
     """Cells as float64, NaN where one is missing or no number, and which ones are no numbers.
 
@@ -40,6 +43,9 @@ def as_numbers(column: pd.Series, decimal: str = ".") -> tuple[np.ndarray, np.nd
     texts = as_text(column.iloc[others])
     plain = [None if text is None else _plain(text, decimal) for text in texts]
     numbers[others] = _numbers(np.array(plain, object))
+    for i, text in zip(others, plain, strict=True):
+        if text is not None and len(text) > DIGITS and text.isdecimal():  # old pandas gives up
+            numbers[i] = np.inf
     wrong = np.zeros(len(numbers), bool)
     wrong[others] = [text is not None for text in plain]
     return numbers, wrong & np.isnan(numbers)
