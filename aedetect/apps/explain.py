@@ -100,50 +100,66 @@ def nearest_normal(detector: Any, X: Any) -> pd.DataFrame:
     0    1     x2
     """
     repair = _Repair(detector, X)
-    hidden = np.zeros((len(repair.Z), repair.n_columns), bool)
-    _, shares, scores = repair.without(hidden)
-    first = scores < repair.offset
-    for _ in range(repair.n_columns - 1):
-        todo = np.flatnonzero(scores < repair.offset)
-        if not len(todo):
-            break
-        hidden[todo], scores[todo] = _one_more(repair.part(todo), hidden[todo], shares[todo])
-        shares[todo] = repair.part(todo).without(hidden[todo])[1]
-    for columns in shares.argsort(axis=1).T:
-        fewer = hidden.copy()
-        fewer[np.arange(len(fewer)), columns] = False
-        flagged = repair.without(fewer)[2] < repair.offset
-        hidden = np.where(flagged[:, None], hidden, fewer)
+    nothing = np.zeros((len(repair.Z), repair.n_columns), bool)
+    flagged = np.flatnonzero(repair.without(nothing)[2] < repair.offset)
+    repair = repair.part(flagged)
+    hidden = _needed(repair, _enough(repair))
     Z, _, scores = repair.without(hidden)
-    flagged = scores < repair.offset
-    if flagged.any():
-        warn(f"Rows {listed(list(map(str, np.flatnonzero(flagged))))} stay flagged in any case.")
-    rows, columns = np.nonzero(hidden & (first & ~flagged)[:, None])
-    observed, normal = repair.observed, repair.decoded(Z)
+    stay = scores < repair.offset
+    if stay.any():
+        warn(f"Rows {listed(list(map(str, flagged[stay])))} stay flagged in any case.")
+    rows, columns = np.nonzero(hidden & ~stay[:, None])
+    names, normal = repair.observed.columns, repair.decoded(Z)
     return pd.DataFrame(
         {
-            "row": rows,
-            "column": observed.columns.to_numpy()[columns],
-            "observed": pd.Series(observed.to_numpy(object)[rows, columns], dtype=object),
-            "normal": pd.Series(normal.to_numpy(object)[rows, columns], dtype=object),
+            "row": flagged[rows],
+            "column": names.to_numpy()[columns],
+            "observed": _cells(repair.observed, rows, columns),
+            "normal": _cells(normal, rows, columns),
         }
     )
 
 
-def _one_more(
-    repair: "_Repair", hidden: np.ndarray, shares: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Hide one column more of each row, that without which it scores best; return the scores."""
+def _cells(frame: pd.DataFrame, rows: np.ndarray, columns: np.ndarray) -> pd.Series:
+    return pd.Series(frame.to_numpy(object)[rows, columns], dtype=object)
+
+
+def _enough(repair: "_Repair") -> np.ndarray:
+    """Columns of each row, hidden one after the other until it is normal, all but one at most."""
+    hidden = np.zeros((len(repair.Z), repair.n_columns), bool)
+    todo = np.arange(len(hidden))
+    while len(todo):
+        part = repair.part(todo)
+        hidden[todo] = _one_more(part, hidden[todo], part.without(hidden[todo])[1])
+        abnormal = part.without(hidden[todo])[2] < repair.offset
+        todo = todo[abnormal & (hidden[todo].sum(axis=1) < repair.n_columns - 1)]
+    return hidden
+
+
+def _needed(repair: "_Repair", hidden: np.ndarray) -> np.ndarray:
+    """Put back each column without which a row stays normal, the least strange ones first."""
+    shares = repair.without(np.zeros_like(hidden))[1]
+    order = np.where(hidden, shares, np.inf).argsort(axis=1)
+    for columns in order.T[: hidden.sum(axis=1).max(initial=0)]:
+        fewer = hidden.copy()
+        fewer[np.arange(len(fewer)), columns] = False
+        flagged = repair.without(fewer)[2] < repair.offset
+        hidden = np.where(flagged[:, None], hidden, fewer)
+    return hidden
+
+
+def _one_more(repair: "_Repair", hidden: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Hide one column more of each row, that without which it scores best."""
     candidates = np.argsort(np.where(hidden, 1, -shares), axis=1)[:, :TRIED]
     best, best_scores = hidden, np.full(len(hidden), -np.inf)
     for columns in candidates.T:
         more = hidden.copy()
         more[np.arange(len(more)), columns] = True
-        scores = repair.without(more)[2]
+        scores = np.where(hidden[np.arange(len(more)), columns], -np.inf, repair.without(more)[2])
         better = scores > best_scores
         best = np.where(better[:, None], more, best)
         best_scores = np.where(better, scores, best_scores)
-    return best, best_scores
+    return best
 
 
 FILLS = 10  # times that values are filled in, each time in a row that is more like a normal one
@@ -167,7 +183,7 @@ class _Repair:
 
     def part(self, rows: np.ndarray) -> Self:
         part = copy(self)
-        part.Z = self.Z[rows]
+        part.Z, part.observed = self.Z[rows], self.observed.iloc[rows]
         return part
 
     def without(self, hidden: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
