@@ -67,8 +67,8 @@ def nearest_normal(detector: Any, X: Any) -> pd.DataFrame:
     """Find few columns of each flagged row whose change would make it a normal one.
 
     Columns are replaced by what the others lead one to expect, one at a time, always that which
-    raises the row's score most, until it is above the threshold; then each is put back that was not
-    needed. So none of the set can be left out; that no other set is smaller is likely, not certain.
+    raises the row's score most, until it is above the threshold; then each in turn is put back
+    unless that flags the row again. That no other set is smaller is likely, but not certain.
 
     Parameters
     ----------

@@ -47,13 +47,8 @@ def test_the_change_suffices_and_none_of_it_is_needless(detector, named, rng):
 
     def predicted(changes):
         cells = np.array(new, dtype=float)
-        columns = (
-            changes["column"]
-            .map(
-                {n: i for i, n in enumerate("abcdef")} if named else {f"x{i}": i for i in range(6)}
-            )
-            .astype(int)
-        )
+        names = list("abcdef") if named else [f"x{i}" for i in range(6)]
+        columns = pd.Index(names).get_indexer(changes["column"])
         cells[changes["row"], columns] = changes["normal"].astype(float)
         return detector.predict(pd.DataFrame(cells, columns=new.columns) if named else cells)
 

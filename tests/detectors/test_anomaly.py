@@ -167,6 +167,14 @@ def test_a_score_adds_surprises_and_takes_the_larger_of_two_memories(fitted, tum
     np.testing.assert_allclose(-fitted.score_samples(test), 2 * larger + tails + swaps, rtol=1e-9)
 
 
+def test_the_spread_of_a_column_that_hardly_varies_is_its_standard_deviation(rng):
+    X = rng.standard_normal((500, 2))
+    X[rng.random(500) < 0.95, 1] = 0  # over half are equal
+    spread = Scale.robust(X).spread
+    lower, upper = np.percentile(X[:, 0], [25, 75])
+    np.testing.assert_allclose(spread, [(upper - lower) / 1.349, X[:, 1].std()])
+
+
 def test_tails_count_both_ends():
     part, X = Tails(all_normal(np.arange(99.0)[:, None])), np.array([[0.0], [49.0], [98.0], [1e9]])
     tails = part(X)
