@@ -64,11 +64,11 @@ def explain(detector: Any, X: Any, top: int = 3) -> pd.DataFrame:
 
 
 def nearest_normal(detector: Any, X: Any) -> pd.DataFrame:
-    """Find few columns of each flagged row whose change would make it a normal one.
+    """Find a small set of columns whose change would make a flagged row normal.
 
-    Columns are replaced by what the others lead one to expect, one at a time, always that which
-    raises the row's score most, until it is above the threshold; then each in turn is put back
-    unless that flags the row again. That no other set is smaller is likely, but not certain.
+    Values are replaced by those expected from the other columns, one at a time, each time the one
+    that raises the row's score most, until the score reaches the threshold. Each in turn is then
+    restored unless that flags the row again. A smaller set is unlikely, but not impossible.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def nearest_normal(detector: Any, X: Any) -> pd.DataFrame:
     Warns
     -----
     UserWarning
-        Of flagged rows that no such change makes normal; they have no lines.
+        If no such change makes a flagged row normal; such rows have no lines.
 
     Examples
     --------

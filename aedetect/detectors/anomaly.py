@@ -39,9 +39,9 @@ class AnomalyDetector(Detector):
     ----------
     trim : float or "auto", default="auto"
         Share of training rows not to count as normal: 0 if all are believed to be normal, about 0.4
-        if there are anomalies among them. "auto" does not guess which: it remembers rows twice,
-        all of them and a trimmed choice, and takes a soft maximum of the surprise m0 at the first
-        and 0.4 times the surprise m4 at the second: ``m = log(exp(m0) + exp(0.4 m4))``.
+        if there are anomalies among them. "auto" covers both cases: it keeps two memories, one
+        of all rows and one of a trimmed selection, and takes a soft maximum of the surprise m0 at
+        the first and 0.4 times the surprise m4 at the second: ``m = log(exp(m0) + exp(0.4 m4))``.
     n_estimators : int, default=4
         Number of networks in the stack.
     max_items : int, default=20000
@@ -162,10 +162,10 @@ class AnomalyDetector(Detector):
         return super().score_features(X)
 
     def distances(self, X: Any) -> np.ndarray:
-        """Distance from the remembered rows around, of those that `trim` leaves.
+        """Distance from the nearby remembered rows, of those that `trim` leaves.
 
-        A score is a rank where a row was learned from, and has an upper end; a distance has none.
-        By it `EmpiricalNull` tells whether rows stand out: ``EmpiricalNull()(-distances**2)``.
+        The score of a training row is a rank, and so has an upper bound; a distance has none. Use
+        distances to find rows that stand out: ``EmpiricalNull()(-distances**2)``.
 
         Parameters
         ----------

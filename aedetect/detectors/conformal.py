@@ -20,8 +20,8 @@ Share = Annotated[float, Range(0, 1, above_low=True)]
 class ConformalDetector(Wrapper):
     """Flags at most a share `alpha` of new normal rows, whatever detector it is put around.
 
-    A row's p-value is the share of calibration rows, itself among them, with a score as low. Where
-    rows are exchangeable (drawn in any order from one source), the probability that a new normal
+    A row's p-value is the share of calibration rows, itself among them, with a score as low. If
+    rows are exchangeable (every order of them is equally likely), the probability that a new normal
     row has a p-value of at most alpha is at most alpha. That is an average over calibration rows:
     with n of them, the share flagged by one fit varies by about ``sqrt(alpha / n)``.
 
@@ -29,9 +29,9 @@ class ConformalDetector(Wrapper):
     ----------
     method : {"split", "cross", "jackknife+"}, default="split"
         "split" calibrates on rows that are held out. "cross" scores each row by one of `cv` models
-        that did not learn from it, and new rows by a model of all rows; this is no guarantee, but
-        close. "jackknife+" fits as many models as there are rows, each without one, and compares
-        that row with the new one by it; the p-value is the score, and the probability is at most
+        that did not learn from it, and new rows by a model of all rows; alpha is then approximate,
+        not guaranteed. "jackknife+" fits one model per row, without that row, and uses it to
+        compare that row with the new one; the p-value is the score, and the probability is at most
         2 alpha (Barber et al., 2021).
     alpha : float, default=0.05
         Probability that a normal row is flagged.

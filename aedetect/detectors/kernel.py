@@ -29,8 +29,8 @@ class KernelAutoencoder(Detector):
         Nearest rows that have weight; None for all, which takes longer. In many columns all rows
         are about equally far, and what lies beyond the nearest blurs the mean.
     max_items : int, default=10000
-        Rows remembered at most; of more, this many are picked far apart from each other by
-        k-means++ seeding (Arthur & Vassilvitskii, 2007).
+        Maximum number of rows remembered. From more rows, this many are selected far apart from
+        each other by k-means++ seeding (Arthur & Vassilvitskii, 2007).
     random_state : int, RandomState or None, default=None
         Of the seeding, which happens only beyond `max_items`.
 

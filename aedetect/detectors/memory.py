@@ -61,9 +61,9 @@ class MemoryAutoencoder(Autoencoder):
     """Autoencoder whose decoder sees only convex combinations of learned items.
 
     The code z is compared with items m_1, ..., m_N; the decoder gets ``sum_i w_i m_i`` with
-    ``w = softmax(cosine(z, m_i) / temperature)``, of which those below 1 / N become 0 and the rest
-    is scaled to sum 1. The loss of a row is ``error(x_hat, x) + entropy * H(w)``, so that few
-    items are used. An outlier is rebuilt from normal items, and so badly (Gong et al., 2019).
+    ``w = softmax(cosine(z, m_i) / temperature)``, where weights below 1 / N are set to 0 and the
+    rest rescaled to sum to 1. The loss of a row is ``error(x_hat, x) + entropy * H(w)``, so that
+    few items are used. An outlier is rebuilt from normal items, hence badly (Gong et al., 2019).
 
     Parameters
     ----------

@@ -114,10 +114,11 @@ class Tukey(Rule):
 
 
 class Tail(Rule):
-    """Peaks over threshold: flags what a share `alpha` of rows exceeds, also beyond all rows seen.
+    """Peaks over threshold: sets a threshold that a share `alpha` of rows exceeds.
 
-    A generalised Pareto distribution is fitted to the largest errors, to what they exceed the rest
-    by, and its quantile is the threshold.
+    A generalised Pareto distribution is fitted to the excesses of the largest errors over the
+    quantile `start`. A quantile of that distribution is the threshold; it may lie beyond all
+    errors seen.
 
     Parameters
     ----------
@@ -237,9 +238,9 @@ class FromLabels(Rule):
 class EmpiricalNull(Rule):
     """For a table that is learned from and scored: flags rows at a false discovery rate.
 
-    What scores of normal rows look like is found from the better part of all scores; of the rows
-    flagged, a share of about `fdr` is normal. Where no row stands out, none is flagged; nor is one
-    by the score of `AnomalyDetector`, a rank for rows it learned from: use its `distances`.
+    The distribution of normal scores is estimated from the better part of all scores; a share of
+    about `fdr` of the flagged rows is normal. If no row stands out, none is flagged. The scores of
+    `AnomalyDetector` are ranks for its training rows, so none stands out: use its `distances`.
 
     Parameters
     ----------

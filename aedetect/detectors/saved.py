@@ -159,8 +159,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Raises
     ------
     ValueError
-        If the file is no such file, was changed, or is of a newer format; the message says what
-        was found.
+        If the file was not written by `save`, was changed, or has a newer format; the message says
+        what was found.
     OSError
         If it cannot be read.
 

@@ -26,8 +26,8 @@ def make_detector(
     Returns
     -------
     Pipeline
-        Of `TableEncoder`, for a given estimator `StandardScaler`, and the detector. It learns from
-        a DataFrame of pandas or polars, and finds columns by their names.
+        `TableEncoder`, then `StandardScaler` if an estimator is given, then the detector. It learns
+        from a DataFrame of pandas or polars, and finds columns by their names.
 
     Examples
     --------

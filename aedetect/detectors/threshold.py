@@ -10,7 +10,7 @@ from .wrapper import Wrapper, scores_by
 
 
 class Threshold(Wrapper):
-    """Puts the threshold of any detector where a rule says.
+    """Sets the threshold of any detector by a rule.
 
     Parameters
     ----------

@@ -118,8 +118,9 @@ class VariationalAutoencoder(PosteriorTools):
     Attributes
     ----------
     unit_divergences_ : ndarray of shape (latent_dim_,)
-        Mean KL term of each unit over at most 1,000 training rows, in nats; a unit below 0.01 tells
-        nothing of the row, and where all are, the posterior has collapsed, which warns.
+        Mean KL term of each unit over at most 1,000 training rows, in nats. A unit below 0.01
+        carries no information about the row; if all are, the posterior has collapsed, and `fit`
+        warns.
 
     See Also
     --------

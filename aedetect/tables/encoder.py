@@ -18,15 +18,16 @@ SHOWN = 5  # names in a message
 
 
 class TableEncoder(TransformerMixin, Params):
-    """Turns a table as people have it into rows of numbers, and back.
+    """Turns a table of mixed columns into rows of numbers, and back.
 
-    Numbers stay as they are, also those written "1,234", "5 %" or "$3". Times become days, and the
-    hour and the weekday as points of a circle. Texts become a column of 0 and 1 for each of the
-    most frequent, and one that says how rare a text is: a text that was never seen is very rare,
-    and no error. Missing numbers stay missing; for texts, to be missing is another text.
+    Numbers stay as they are, also those written "1,234", "5 %" or "$3". Times become days, plus the
+    hour and the weekday as points on a circle. Text becomes a column of 0 and 1 for each of the
+    most frequent values, and one that says how rare the value is: an unseen value counts as very
+    rare, and is not an error. Missing numbers stay missing; missing text is a value of its own.
 
-    Columns that say nothing of other rows are left out: constant ones, and of tables with names
-    those with another text or whole number in each row, running numbers, and times that only go on.
+    Columns that cannot help with other rows are left out: constant ones and, in tables with column
+    names, those with a different text or whole number in each row, running numbers, and times that
+    only increase or only decrease.
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ class TableEncoder(TransformerMixin, Params):
         Parameters
         ----------
         X : DataFrame of pandas or polars, or array-like of shape (n_samples, n_features)
-            Rows; columns that were not there before are not looked at.
+            Rows; columns that `fit` did not see are ignored.
 
         Returns
         -------

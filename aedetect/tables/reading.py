@@ -35,7 +35,7 @@ def read_table(
     Parameters
     ----------
     path : path
-        What it ends in says what it is; anything else is delimited text. "-" is standard input.
+        The suffix gives the format; any other file is delimited text. "-" is standard input.
     delimiter : str, optional
         Between the fields of a text file; noticed by default.
     header : bool, optional
