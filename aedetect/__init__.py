@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .apps.explain import explain as explain
     from .apps.explain import nearest_normal as nearest_normal
+    from .apps.onnx import export_onnx as export_onnx
     from .detectors.anomaly import AnomalyDetector as AnomalyDetector
     from .detectors.autoencoder import Autoencoder as Autoencoder
     from .detectors.conformal import ConformalDetector as ConformalDetector
@@ -79,6 +80,7 @@ _HOMES = {
     "Tukey": "detectors.rules",
     "VariationalAutoencoder": "detectors.variational",
     "explain": "apps.explain",
+    "export_onnx": "apps.onnx",
     "nearest_normal": "apps.explain",
     "load": "detectors.saved",
     "make_detector": "detectors.tabular",

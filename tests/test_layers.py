@@ -87,7 +87,8 @@ def test_unknown_name_is_an_attribute_error():
 def test_what_is_imported_is_what_is_installed():
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    declared = [*project["dependencies"], *extras["parquet"], *extras["plot"]]
+    of_code = ("onnx", "parquet", "plot")
+    declared = project["dependencies"] + sum((extras[name] for name in of_code), [])
     others = {"scipy", "aedetect", *sys.stdlib_module_names}  # scikit-learn brings scipy
     used = {name for path in PACKAGE.rglob("*.py") for name in top_level(path)} - others
     names = {name.partition(">")[0].replace("scikit-learn", "sklearn") for name in declared}

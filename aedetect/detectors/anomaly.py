@@ -11,7 +11,7 @@ from ..models.report import of_constant
 from ..models.scores import in_blocks
 from ..models.surprise import Surprise, SurpriseModel, surprise_of, total
 from ..params import Count, Range
-from ..rows.linear import column_means, deviations, filled
+from ..rows.linear import column_means, column_medians, deviations, filled
 from ..rows.threshold import some_of
 from ..warn import warn_all
 from .base import Detector
@@ -55,7 +55,7 @@ class AnomalyDetector(Detector):
     ----------
     core_ : ndarray of int
         Indices of the training rows that count as normal.
-    column_means_ : ndarray of shape (n_features,)
+    column_medians_ : ndarray of shape (n_features,)
         Replacements for missing values.
     offset_ : float
         Threshold on the score.
@@ -96,9 +96,10 @@ class AnomalyDetector(Detector):
 
     def _learn(self, X: np.ndarray) -> SurpriseModel:
         seed = seeded(self.random_state).initial_seed()
-        means, (n, d) = column_means(X), X.shape
+        n, d = X.shape
         drawn = some_of(n, min(2 * self.max_items, max(FEWEST, VALUES // d)), seed)
-        rows = filled(X[drawn], means).astype(np.float64)
+        medians = column_medians(X[drawn], column_means(X))
+        rows = filled(X[drawn], medians).astype(np.float64)
         self._warn_of_constant(deviations(rows) == 0)
         every, some = np.arange(len(rows)), some_of(len(rows), CALIBRATION, seed)
 
@@ -117,7 +118,7 @@ class AnomalyDetector(Detector):
         others = [tails, swaps]
         errors = total(of_memories, [other(rows[some]) for other in others])
         unseen = total(of_memories, [of_tails[some], of_swaps])
-        return SurpriseModel(means, memories, others, errors, unseen)
+        return SurpriseModel(medians, memories, others, errors, unseen)
 
     def _core(
         self, rows: np.ndarray, trim: float, of_tails: np.ndarray, at_most: int, seed: int
@@ -144,7 +145,7 @@ class AnomalyDetector(Detector):
     def _unseen_scores(self, X: np.ndarray) -> np.ndarray:
         return np.asarray(-self.model_.unseen_errors)
 
-    column_means_ = learned("column_means", "What stands in for missing values.")
+    column_medians_ = learned("column_medians", "What stands in for missing values.")
 
     def score_features(self, X: Any) -> np.ndarray:
         """Contribution of each value to the surprise.

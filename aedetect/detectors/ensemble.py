@@ -40,7 +40,7 @@ class AutoencoderEnsemble(Detector):
         Number of columns (at least 2) or share of columns drawn for each member (Ho, 1998).
     aggregation : {"mean", "median", "rank", "log_mean"}, default="mean"
         How errors are combined: their mean, their median, the mean share of training rows with a
-        smaller error (which is 1 for all rows beyond the worst of them), or the mean logarithm.
+        smaller error (the same for all rows beyond the worst of them), or the mean logarithm.
     max_stack_bytes : int, default=16777216
         Memory for parameters and activations of one stack; if needed, there are several stacks.
     random_state : int, RandomState or None, default=None

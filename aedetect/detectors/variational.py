@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import torch
@@ -82,12 +83,19 @@ class Variational(Objective):
             return None
         ours = replace(self, gaps=True)  # other rows may have some
         mean, log_variance = self.posterior(net, x)
-        draws = torch.randn((self.n_draws, 1, mean.shape[-1]), generator=seeded(0), **FLOAT32)
+        draws = _draws(self.n_draws, mean.shape[-1])
         z = mean[0] + (log_variance[0] / 2).exp() * draws  # (draws, n, latent_dim)
         surprise = torch.stack([ours.surprise(net, one[None], x) for one in z]).mean(0)
         if self.score_method == "elbo":
             surprise = surprise + self.beta * divergences(mean, log_variance).sum(-1)
         return surprise.double() / (~x.isnan()).sum(-1)
+
+
+@lru_cache
+def _draws(n: int, width: int) -> Tensor:
+    """Standard normal values (n, 1, width), the same each time."""
+    with torch.inference_mode(False):
+        return torch.randn((n, 1, width), generator=seeded(0), **FLOAT32)
 
 
 class VariationalAutoencoder(PosteriorTools):

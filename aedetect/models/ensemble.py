@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from ..rows.blocks import in_chunks
+from ..rows.ranks import Ranks
 from .base import Model, refuse_shapes
 
 
@@ -54,6 +55,10 @@ class EnsembleModel(Model):
         for errors in self.training_errors:
             refuse_shapes(training_errors=(errors, (None,)))
 
+    @cached_property
+    def ranks(self) -> list[Ranks]:
+        return [Ranks.of(errors) for errors in self.training_errors]
+
     def knowing(self, X: np.ndarray) -> "EnsembleModel":
         """Return the same, with what it has to know of its training rows."""
         if self.aggregation != "rank":
@@ -82,10 +87,8 @@ class EnsembleModel(Model):
         errors = self.members_errors(X)
         if self.aggregation == "rank":
             ranks = [
-                np.where(
-                    np.isnan(error), np.nan, np.searchsorted(known, error, "right") / len(known)
-                )
-                for known, error in zip(self.training_errors, errors.T, strict=True)
+                np.where(np.isnan(error), np.nan, among(error))
+                for among, error in zip(self.ranks, errors.T, strict=True)
             ]
             errors = np.stack(ranks, axis=1)
         elif self.aggregation == "log_mean":

@@ -21,6 +21,7 @@ from .kernel import KernelModel, bandwidth_of
 from .trained import TrainedModel
 
 BLOCK = 256  # rows scored at a time
+SINGLE = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,8 @@ NEAREST = 50  # rows that have weight
 class Tails(Part):
     """How far out the values lie in their columns: the sum of ``-log(two-sided tail share)``.
 
-    The idea of ECOD (Li et al., 2022). The shares are of all training rows, trimmed or not.
+    The idea of ECOD (Li et al., 2022). The shares are of all training rows, trimmed or not. Values
+    within a millionth of the column's spread count as equal, as they may be of float32.
     """
 
     rows: Rows
@@ -166,15 +168,22 @@ class Tails(Part):
     def sorted(self) -> np.ndarray:
         return np.sort(np.ascontiguousarray(self.rows.all.T), axis=1)
 
+    @cached_property
+    def reach(self) -> np.ndarray:
+        """How far apart values of each column may be and count as equal."""
+        spread = Scale.robust(self.rows.all).spread
+        return SINGLE * np.where(np.isfinite(spread), 10 * spread, np.abs(self.rows.all[0]))
+
     def columns(self, X: np.ndarray) -> np.ndarray:
         return self._rarity(X, 0)
 
     def _rarity(self, X: np.ndarray, own: int) -> np.ndarray:
         n, beyond = self.sorted.shape[1] - own, np.empty(X.shape[::-1])
-        for known, values, found in zip(self.sorted, X.T, beyond, strict=True):
+        for known, values, found, reach in zip(self.sorted, X.T, beyond, self.reach, strict=True):
             order = values.argsort()  # ascending values are found faster
-            below = known.searchsorted(values[order], "right")
-            above = len(known) - known.searchsorted(values[order], "left")
+            ascending = values[order]
+            below = known.searchsorted(ascending + reach, "right")
+            above = len(known) - known.searchsorted(ascending - reach, "left")
             found[order] = np.minimum(below, above) - own
         return -np.log(((2 * beyond.T + 1) / (n + 1)).clip(max=1))
 

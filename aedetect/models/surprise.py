@@ -1,6 +1,7 @@
 """Measures of a row turned into surprise, and added up."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.special import softmax
 from ..params import Record
 from ..rows.blocks import in_chunks
 from ..rows.linear import filled
+from ..rows.ranks import Ranks
 from .base import Model, refuse_shapes, refuse_unless_positive
 from .parts import BLOCK, Memory, Part
 
@@ -50,8 +52,12 @@ class Surprise(Record):
 
     def at(self, values: np.ndarray) -> np.ndarray:
         """Surprise at values of the part."""
-        below = np.searchsorted(self.sorted, values) / (len(self.sorted) + 1)
-        return -np.log1p(-below) + np.maximum(values - self.sorted[-1], 0) / self.unit
+        beyond = np.maximum(values - self.sorted[-1], 0) / self.unit
+        return -np.log1p(-self.ranks(values)) + beyond
+
+    @cached_property
+    def ranks(self) -> Ranks:
+        return Ranks.of(self.sorted)
 
     def divided(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same, and what each column has in it, (n, d); rows sum to 1."""
@@ -77,7 +83,7 @@ class SurpriseModel(Model):
 
     Attributes
     ----------
-    column_means : ndarray of shape (n_features,)
+    column_medians : ndarray of shape (n_features,)
         They stand in for missing values.
     memories : list of one or two Surprise
         Of a `Memory`. The second one remembers fewer rows, and counts less.
@@ -88,7 +94,7 @@ class SurpriseModel(Model):
         Of the same rows, by what the parts say of rows that they did not learn from.
     """
 
-    column_means: np.ndarray
+    column_medians: np.ndarray
     memories: list[Surprise]
     others: list[Surprise]
     training_errors: np.ndarray
@@ -98,11 +104,11 @@ class SurpriseModel(Model):
 
     @property
     def latent_dim(self) -> int:
-        return len(self.column_means)
+        return len(self.column_medians)
 
     def check(self, n_features: int) -> None:
         refuse_shapes(
-            column_means=(self.column_means, (n_features,)),
+            column_medians=(self.column_medians, (n_features,)),
             training_errors=(self.training_errors, (None,)),
             unseen_errors=(self.unseen_errors, (None,)),
         )
@@ -144,7 +150,7 @@ class SurpriseModel(Model):
         return np.where(gaps, np.nan, contributions)
 
     def _complete(self, X: np.ndarray) -> np.ndarray:
-        return filled(X, self.column_means).astype(np.float64)
+        return filled(X, self.column_medians).astype(np.float64)
 
 
 def total(memories: ArrayLike, others: ArrayLike) -> np.ndarray:

@@ -19,6 +19,14 @@ def column_means(X: np.ndarray, default: np.ndarray | float = 0.0) -> np.ndarray
     return np.fmin(np.fmax(mean, np.fmin.reduce(X)), np.fmax.reduce(X))
 
 
+def column_medians(X: np.ndarray, default: np.ndarray) -> np.ndarray:
+    """Median of each column's observed values; `default` where there are none."""
+    observed = ~np.isnan(X).all(axis=0)
+    medians = default.copy()
+    medians[observed] = np.nanmedian(X[:, observed], axis=0)
+    return medians
+
+
 def deviations(X: np.ndarray) -> np.ndarray:
     """Standard deviation of each column, 0 for constant ones, whatever its unit."""
     largest = np.abs(X).max(axis=0)

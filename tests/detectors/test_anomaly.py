@@ -211,3 +211,19 @@ def test_tiny_units_and_huge_values(rng):
     assert not RobustCore(trim=0.1).fit(X).core_[0]
     X[0] = 1e90
     assert np.isfinite(AnomalyDetector(random_state=0).fit(X).score_samples(X[1:])).all()
+
+
+def test_float32_is_no_other_table(rng):
+    X = rng.choice([0.1, 0.2, 0.3], (300, 4))
+    for learned in (X, X.astype(np.float32)):
+        detector = AnomalyDetector(random_state=0).fit(learned)
+        scores = detector.score_samples(X)
+        np.testing.assert_allclose(detector.score_samples(X.astype(np.float32)), scores, rtol=1e-4)
+
+
+def test_gap_in_a_column_with_outliers_is_not_strange(rng):
+    train, new = rng.normal(size=(600, 4)), rng.normal(size=(300, 4))
+    train[::100, 3] = 1e6
+    detector = AnomalyDetector(random_state=0).fit(train)
+    new[:, 3] = np.nan
+    assert (detector.predict(new) == -1).mean() < 0.1

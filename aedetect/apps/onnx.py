@@ -1,0 +1,229 @@
+"""Detectors as graphs that run without Python (``pip install 'aedetect[onnx]'``)."""
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
+
+from ..detectors.base import Detector
+from ..detectors.wrapper import Wrapper
+from ..files import whole_file
+from ..tables.encoder import TableEncoder
+
+OPSET = 18
+TOLERANCE = 1e-4
+ROWS = 256  # that are compared
+
+
+def export_onnx(detector: Any, path: str | os.PathLike[str]) -> None:
+    """Write a fitted detector as an ONNX graph: one file that scores rows without Python.
+
+    The graph takes ``X``, rows (n, n_features) in float64 with NaN for missing values, n at least
+    1, and returns ``score``, ``decision`` (float64) and ``label`` (int64), each (n,): what
+    `score_samples`, `decision_function` and `predict` return, usually within a relative 1e-6. It
+    uses operator set 18. Images and series come as the detector's `fit` flattens them. The graph
+    refuses nothing: infinite values count as 1e100 and -1e100, and where an error cannot be told,
+    the score is the lowest, -1e300. Its metadata holds the detector's parameters, the columns'
+    names and the version of this package.
+
+    Before the file is written, `onnxruntime` scores 256 rows drawn around the training rows, near
+    and far, half of them with gaps if the detector takes gaps.
+
+    Parameters
+    ----------
+    detector : estimator
+        A detector of this package, a Pipeline that ends in one, or `Threshold` or
+        `ConformalDetector` around one of these. Other steps of the Pipeline must be among those
+        that skl2onnx can convert in float64, as scikit-learn's scalers and PCA are.
+    path : path
+        In an existing folder; the file is whole or not there.
+
+    Raises
+    ------
+    TypeError
+        If a part of `detector` has no graph; the message names it. `TableEncoder` has none.
+    ValueError
+        If a score of the graph differs by more than 1e-4 of it, or of the threshold if that is
+        larger.
+    ImportError
+        If onnx, onnxruntime, onnxscript or skl2onnx is missing.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import onnxruntime
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> import aedetect
+    >>> X = load_iris().data
+    >>> detector = make_pipeline(StandardScaler(), aedetect.PCADetector(latent_dim=2)).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "detector.onnx")
+    ...     aedetect.export_onnx(detector, path)
+    ...     session = onnxruntime.InferenceSession(path)
+    >>> score, decision, label = session.run(None, {"X": X})
+    >>> bool(abs(score - detector.score_samples(X)).max() < 1e-9)
+    True
+    """
+    try:
+        import onnx
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+        import skl2onnx  # noqa: F401
+    except ImportError as error:
+        needed = "export_onnx needs onnx, onnxruntime, onnxscript and skl2onnx"
+        raise ImportError(f"{needed}: pip install 'aedetect[onnx]' ({error})") from error
+    steps, last, offset = _taken_apart(detector)
+    with _quietly():
+        graph = _graph_of_detector(last, offset)
+        if steps:
+            graph = _joined(_graph_of_steps(steps), graph)
+    _describe(graph, detector)
+    onnx.checker.check_model(graph)
+    data = graph.SerializeToString()
+    _compare(data, detector, _rows_around(steps, last), offset)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _taken_apart(detector: Any) -> tuple[list[Any], Detector, float]:
+    """Steps, the detector behind them that has a model, and the threshold in force."""
+    if isinstance(detector, Pipeline):
+        before = [step for _, step in detector.steps[:-1] if step not in ("passthrough", None)]
+        steps, last, offset = _taken_apart(detector[-1])
+        return before + steps, last, offset
+    check_is_fitted(detector)
+    if isinstance(detector, Wrapper) and not hasattr(detector, "estimators_"):
+        steps, last, _ = _taken_apart(detector.estimator_)
+        return steps, last, float(detector.offset_)
+    if isinstance(detector, Wrapper):
+        raise TypeError(f"{detector} has no graph: it keeps a detector for each training row.")
+    if not isinstance(detector, Detector):
+        raise TypeError(f"{type(detector).__name__} has no graph; it is no detector of aedetect.")
+    return [], detector, float(detector.offset_)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Hear nothing of the exporters' own affairs."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _graph_of_detector(detector: Detector, offset: float) -> Any:
+    import torch
+
+    from ..models.graph import Decision, module_of
+
+    module = Decision(module_of(detector.model_), offset).eval().requires_grad_(False)
+    program = torch.onnx.export(
+        module,
+        (torch.zeros((3, detector.n_features_in_), dtype=torch.float64),),
+        input_names=["X"],
+        output_names=["score", "decision", "label"],
+        dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    return program.model_proto
+
+
+def _graph_of_steps(steps: list[Any]) -> Any:
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    for step in steps:
+        if isinstance(step, TableEncoder):
+            raise TypeError(
+                "TableEncoder has no graph, as it reads tables of text and times: export "
+                "detector[1:], and give the graph what detector[:1].transform returns."
+            )
+    columns = [("X", DoubleTensorType([None, steps[0].n_features_in_]))]
+    try:
+        return to_onnx(make_pipeline(*steps), initial_types=columns, target_opset=OPSET)
+    except Exception as error:  # of many kinds
+        names = ", ".join(type(step).__name__ for step in steps)
+        raise TypeError(f"skl2onnx has no graph in float64 of {names}: {error}") from error
+
+
+def _joined(before: Any, after: Any) -> Any:
+    """One graph of two."""
+    from onnx import compose
+
+    before.ir_version = after.ir_version
+    before = compose.add_prefix(before, "steps_", rename_inputs=False)
+    after = compose.add_prefix(after, "detector_", rename_outputs=False)
+    links = [(before.graph.output[0].name, "detector_X")]
+    return compose.merge_models(before, after, io_map=links)
+
+
+def _describe(graph: Any, detector: Any) -> None:
+    from .. import __version__
+
+    graph.producer_name, graph.producer_version = "aedetect", __version__
+    entry = graph.metadata_props.add()
+    entry.key, entry.value = "detector", " ".join(repr(detector).split())
+    if hasattr(detector, "feature_names_in_"):
+        entry = graph.metadata_props.add()
+        entry.key, entry.value = "columns", json.dumps(list(detector.feature_names_in_))
+
+
+def _rows_around(steps: list[Any], detector: Detector) -> np.ndarray:
+    """Rows like those that were learned from, and ever less like them."""
+    rng, d = np.random.default_rng(0), detector.n_features_in_
+    centre = detector.model_.rebuilt(np.full((1, d), np.nan))[0]
+    distance = 10.0 ** rng.uniform(-4, 2, (ROWS, 1))
+    X = centre + (1 + np.abs(centre)) * distance * rng.standard_normal((ROWS, d))
+    if detector.model_.bounded:
+        X = X.clip(0.01, 0.99)
+    for step in reversed(steps):
+        try:
+            X = step.inverse_transform(X)
+        except (AttributeError, ValueError):  # not all have an inverse
+            X = rng.standard_normal((ROWS, steps[0].n_features_in_))
+            break
+    if all(get_tags(step).input_tags.allow_nan for step in steps):
+        X[::2][rng.random(X[::2].shape) < 0.2] = np.nan
+    return X
+
+
+def _compare(data: bytes, detector: Any, X: np.ndarray, offset: float) -> None:
+    """Raise where the graph decides otherwise than the detector."""
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of many kinds
+        raise TypeError(f"onnxruntime cannot run the graph in float64: {error}") from error
+    score, decision, _ = session.run(None, {"X": X})
+    names = getattr(detector, "feature_names_in_", None)
+    wanted = detector.decision_function(X if names is None else pd.DataFrame(X, columns=names))
+    scale = np.maximum(np.abs(score), np.abs(offset) if np.isfinite(offset) else 0)
+    differs = np.where(decision == wanted, 0, np.abs(decision - wanted) / scale)
+    if not differs.max() <= TOLERANCE:
+        raise ValueError(
+            f"The graph's score of a row differs from the detector's by {differs.max():.1e} of it; "
+            f"at most {TOLERANCE:g} was expected. Nothing was written."
+        )
