@@ -12,6 +12,7 @@ from click.testing import CliRunner
 import aedetect
 from aedetect.apps import explain, plot
 from aedetect.apps.cli import main
+from aedetect.apps.report import page
 from aedetect.detectors.base import Detector
 from aedetect.detectors.decision import Deciding
 from aedetect.detectors.wrapper import Wrapper
@@ -26,7 +27,7 @@ MUST_HAVE = {
 CLASSES = [getattr(aedetect, name) for name in aedetect.__all__ if name != "__version__"]
 FUNCTIONS = [
     function
-    for module in (explain, plot, reading, writing)
+    for module in (explain, page, plot, reading, writing)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if function.__module__ == module.__name__ and not name.startswith("_")
 ]
