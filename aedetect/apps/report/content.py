@@ -26,6 +26,7 @@ from .scores import calibration, distribution
 COLUMNS = 200  # named at most; a table may have a hundred thousand
 REASONS = 10  # columns that are told of a row
 LONGEST = 100  # characters of a name or a cell
+LEARNED = 0.99  # share of the error of column means that is no success
 AS_GOOD = 1.1  # an error so many times that of principal components is no worse
 PACKAGES = ("numpy", "pandas", "scikit-learn", "torch")
 
@@ -139,8 +140,8 @@ def _fit(detector: Any) -> dict[str, Any] | None:
     if report is None:
         return None
     error, mean, pca = (report[name] for name in ("error", "mean_row_error", "pca_error"))
-    if error >= mean:
-        verdict = "It did not learn: it rebuilds rows no better than the column means do."
+    if error > LEARNED * mean:
+        verdict = "It did not learn: it rebuilds rows hardly better than the column means do."
     elif error > AS_GOOD * pca:
         verdict = (
             "It learned less than there is to learn: principal components rebuild the rows better."

@@ -134,7 +134,7 @@ def _hash(text: str) -> str:
 
 def _as_json(content: dict[str, Any]) -> str:
     """In ASCII, and without what would end a script in HTML."""
-    return json.dumps(content, allow_nan=False).translate(IN_SCRIPT)
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).translate(IN_SCRIPT)
 
 
 def _shown(value: Any) -> str:

@@ -57,6 +57,12 @@ function sort(head) {
   body.append(...rows);
 }
 
+// Back from a row's page there is a line to come back to.
+function reveal() {
+  const link = document.getElementById(location.hash.replace("#row-", "in-"));
+  if (link) link.closest("tr").hidden = false;
+}
+
 slider.addEventListener("input", move);
 document.getElementById("reset").addEventListener("click", () => {
   slider.value = report.scores.chosen;
@@ -71,3 +77,5 @@ document.addEventListener("keydown", (event) => {
 });
 slider.value = report.scores.chosen; // browsers remember where it was
 move();
+window.addEventListener("hashchange", reveal);
+reveal();
