@@ -12,6 +12,7 @@ from click.testing import CliRunner
 import aedetect
 from aedetect.apps import explain, plot
 from aedetect.apps.cli import main
+from aedetect.apps.report import page
 from aedetect.detectors.base import Detector
 from aedetect.detectors.decision import Deciding
 from aedetect.detectors.wrapper import Wrapper
@@ -26,7 +27,7 @@ MUST_HAVE = {
 CLASSES = [getattr(aedetect, name) for name in aedetect.__all__ if name != "__version__"]
 FUNCTIONS = [
     function
-    for module in (explain, plot, reading, writing)
+    for module in (explain, page, plot, reading, writing)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if function.__module__ == module.__name__ and not name.startswith("_")
 ]
@@ -71,7 +72,7 @@ def test_commands_say_what_the_document_says(tmp_path, monkeypatch):
             )
             assert sorted(told) == sorted(expected), command
             n_commands += 1
-    assert n_commands == 8
+    assert n_commands == 9
 
 
 @pytest.mark.parametrize("public", PUBLIC, ids=lambda f: f.__qualname__)

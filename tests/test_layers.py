@@ -27,6 +27,7 @@ ROOMS = [  # from the ground up; a file imports from its own room and from those
     "detectors",
     "model_selection",
     "apps",
+    "report",
     "__main__",
     "__init__",
 ]
@@ -87,7 +88,7 @@ def test_unknown_name_is_an_attribute_error():
 def test_what_is_imported_is_what_is_installed():
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    of_code = ("onnx", "parquet", "plot")
+    of_code = ("onnx", "parquet", "plot", "report")
     declared = project["dependencies"] + sum((extras[name] for name in of_code), [])
     others = {"scipy", "aedetect", *sys.stdlib_module_names}  # scikit-learn brings scipy
     used = {name for path in PACKAGE.rglob("*.py") for name in top_level(path)} - others

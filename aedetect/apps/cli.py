@@ -1,8 +1,8 @@
-"""The command line: ``aedetect detect``, ``fit``, ``score``, ``explain``, ``info``, ``demo``."""
+"""The command line: ``aedetect detect``, ``report``, ``fit``, ``score``, ``explain``, ..."""
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,24 @@ from typing import Any
 import click
 
 from ..tables.text import brief, visible
+from .options import (
+    LEARNING,
+    READING,
+    SEED,
+    SHOWING,
+    learning,
+    model_option,
+    parts_reading,
+    reading,
+    reporting,
+    showing,
+    table_argument,
+    truth,
+    with_options,
+)
 
-SEED = click.IntRange(0, 2**32 - 1)  # what numpy takes
 FAILURES = (ValueError, TypeError, OSError, MemoryError, ImportError, RuntimeError)
 LONGEST = 500  # characters of a message
-MAX_BYTES = 2**30  # of text, which take about six times as much memory until their rows are scored
-FORMS = ("table", "csv", "json")
-DETECTORS = ("auto", "default", "autoencoder", "pca", "kernel")
 
 
 class _Refusal(click.ClickException):
@@ -70,116 +81,6 @@ def _in_one_line(text: str) -> str:
     return brief(visible(" ".join(text.split())), LONGEST)
 
 
-class _Contamination(click.ParamType):
-    name = "auto|SHARE"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        if value == "auto":
-            return value
-        try:
-            share = float(value)
-        except ValueError:
-            share = -1
-        if not 0 <= share <= 0.5:
-            raise click.UsageError(
-                f"--contamination {value}: expected auto or a share from 0 to 0.5"
-            )
-        return share
-
-
-def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def decorate(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-table_argument = click.argument("table", type=click.Path(path_type=Path, readable=False))
-model_option = click.option(
-    "--model", type=click.Path(path_type=Path), required=True, help="File of a fitted detector."
-)
-READING = ("delimiter", "header", "encoding", "na_values", "max_bytes")
-SHOWING = ("top", "form", "fail_on_anomaly")
-parts_reading = _options(
-    click.option("--delimiter", help="Between the fields of a text file; noticed by default."),
-    click.option(
-        "--header/--no-header", default=None, help="Whether the first line names the columns."
-    ),
-    click.option("--encoding", help="Of a text file, such as latin-1; noticed by default."),
-    click.option(
-        "--na-values", multiple=True, metavar="TEXT", help="Means a missing cell; may be repeated."
-    ),
-)
-reading = _options(
-    parts_reading,
-    click.option(
-        "--max-bytes",
-        type=click.IntRange(1),
-        default=MAX_BYTES,
-        show_default=True,
-        help="Refuse a table that is larger, once unpacked; it takes six times as much memory.",
-    ),
-)
-learning = _options(
-    click.option(
-        "--exclude", multiple=True, metavar="COLUMN", help="Leave a column out; may be repeated."
-    ),
-    click.option(
-        "--keep", multiple=True, metavar="COLUMN", help="Do not leave out; may be repeated."
-    ),
-    click.option(
-        "--detector",
-        type=click.Choice(DETECTORS),
-        default="auto",
-        show_default=True,
-        help="auto: the default detector where that takes a minute, else an autoencoder.",
-    ),
-    click.option(
-        "--contamination",
-        type=_Contamination(),
-        default="auto",
-        show_default=True,
-        help="Share of rows to flag.",
-    ),
-    click.option("--seed", type=SEED, default=0, show_default=True),
-    click.option("--device", default="auto", show_default=True, help="cpu, cuda, ..."),
-)
-truth = _options(
-    click.option(
-        "--label",
-        metavar="COLUMN",
-        help="Column with the truth: +1 inlier, -1 outlier, or see --outlier and --normal. Not "
-        "learned from.",
-    ),
-    click.option(
-        "--outlier",
-        multiple=True,
-        metavar="VALUE",
-        help="Value of the label column that marks outliers; may be repeated.",
-    ),
-    click.option("--normal", metavar="VALUE", help="Value that marks all other rows."),
-)
-showing = _options(
-    click.option(
-        "--output", type=click.Path(path_type=Path), help="Write all scored rows to this CSV."
-    ),
-    click.option(
-        "--top", type=click.IntRange(0), default=10, show_default=True, help="Rows to show."
-    ),
-    click.option(
-        "--format",
-        "form",
-        type=click.Choice(FORMS),
-        default="table",
-        show_default=True,
-        help="Of the rows shown; json is one object a line.",
-    ),
-    click.option("--fail-on-anomaly", is_flag=True, help="Exit with 1 if a row is flagged."),
-)
-
-
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="aedetect")
 def main() -> None:
@@ -188,7 +89,7 @@ def main() -> None:
 
 @main.command()
 @table_argument
-@_options(showing, learning, truth, reading)
+@with_options(showing, learning, truth, reading)
 def detect(table: Path, output: Path | None, **options: Any) -> None:
     """Learn from the rows of TABLE, and score them.
 
@@ -208,11 +109,36 @@ def detect(table: Path, output: Path | None, **options: Any) -> None:
 
 @main.command()
 @table_argument
+@with_options(reporting, learning, truth, reading)
+@click.pass_context
+def report(
+    ctx: click.Context, table: Path, output: Path, json_path: Path | None, **options: Any
+) -> None:
+    """Write a page of HTML about TABLE and a detector, to be opened in a browser from disk.
+
+    The detector learns from TABLE, unless --model names one; it flags about 3 % of normal rows,
+    and the page has a threshold to be moved.
+    """
+    _check_output(output, table, csv=False)
+    _check_output(json_path, table, "--json", csv=False)
+    _refuse_marks(**options)
+    if options["model"] is not None:
+        _refuse_given(ctx, LEARNING, "--model learns nothing")
+    frame = _read(table, options)
+
+    from .report.command import reported
+
+    for line in reported(table, frame, output, json_path, _bar, **options):
+        click.echo(visible(line), err=True)
+
+
+@main.command()
+@table_argument
 @model_option
-@_options(learning, reading)
+@with_options(learning, reading)
 def fit(table: Path, model: Path, **options: Any) -> None:
     """Learn from the rows of TABLE, which should be normal ones, and write the model to a file."""
-    _check_output(model, table, csv=False)
+    _check_output(model, table, "--model", csv=False)
     frame = _read(table, options)
 
     from .work import fitted
@@ -224,7 +150,7 @@ def fit(table: Path, model: Path, **options: Any) -> None:
 @main.command()
 @table_argument
 @model_option
-@_options(showing, truth, parts_reading)
+@with_options(showing, truth, parts_reading)
 def score(table: Path, model: Path, output: Path | None, **options: Any) -> None:
     """Score the rows of TABLE with a model that was fitted before, some at a time."""
     _check_output(output, table)
@@ -299,6 +225,13 @@ def _taken(names: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
     return {name: options.pop(name) for name in names if name in options}
 
 
+def _refuse_given(ctx: click.Context, names: tuple[str, ...], reason: str) -> None:
+    default = click.core.ParameterSource.DEFAULT
+    given = [name for name in names if ctx.get_parameter_source(name) != default]
+    if given:
+        raise ValueError(f"{reason}; leave out --{given[0]}")
+
+
 def _refuse_marks(
     label: str | None, outlier: tuple[str, ...], normal: str | None, **_: Any
 ) -> None:
@@ -333,11 +266,13 @@ def _bar(pipeline: Any) -> Any:
     return pipeline
 
 
-def _check_output(output: Path | None, table: Path, *, csv: bool = True) -> None:
+def _check_output(
+    output: Path | None, table: Path, name: str = "--output", *, csv: bool = True
+) -> None:
     """Refuse an output that cannot be written, before anything is computed."""
     if output is None:
         return
-    option = f"--output {output}" if csv else f"--model {output}"
+    option = f"{name} {output}"
     if not output.resolve().parent.is_dir():
         raise FileNotFoundError(f"{option}: its folder does not exist")
     if output.exists() and not output.is_file():

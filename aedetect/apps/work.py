@@ -95,11 +95,11 @@ def detected(
     keep: Sequence[str],
 ) -> Found:
     """Learn from a table, and score it."""
-    _check_device(device)
+    check_device(device)
     truth = None if label is None else is_outlier(frame, label, outlier, normal)
     rows = without(frame, [*exclude, *([] if label is None else [label])])
     notes = [*frame.attrs.get("notes", [])]
-    pipeline = prepare(_pipeline(detector, rows, 0.0, seed, device, keep, notes)).fit(rows)
+    pipeline = prepare(new_pipeline(detector, rows, 0.0, seed, device, keep, notes)).fit(rows)
     found = explain_rows(pipeline, rows)
     scores = found["score"].to_numpy()
     if contamination == "auto":
@@ -144,9 +144,9 @@ def fitted(
     keep: Sequence[str],
 ) -> Iterator[str]:
     """Learn from a table, and write the model."""
-    _check_device(device)
+    check_device(device)
     rows, notes = without(frame, exclude), [*frame.attrs.get("notes", [])]
-    pipeline = prepare(_pipeline(detector, rows, contamination, seed, device, keep, notes))
+    pipeline = prepare(new_pipeline(detector, rows, contamination, seed, device, keep, notes))
     pipeline.fit(rows)
     save(pipeline, model)
     yield from notes + _compared(pipeline[-1])
@@ -239,7 +239,7 @@ def robust_autoencoder(**params: Any) -> Any:
     )
 
 
-def _pipeline(
+def new_pipeline(
     name: str,
     rows: pd.DataFrame,
     contamination: Any,
@@ -248,6 +248,7 @@ def _pipeline(
     keep: Sequence[str],
     notes: list[str],
 ) -> Pipeline:
+    """The detector of that name for a table, not fitted; what to say of it goes to the notes."""
     encoder = TableEncoder(keep=tuple(keep))
     if name == "auto":
         name = "default" if rows.size <= A_MINUTE else "autoencoder"
@@ -325,7 +326,7 @@ def is_outlier(
     return (values.isin(marks) == (normal is None)).to_numpy()
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
     """Refuse a device by a computation: torch has names of many that cannot compute here."""
     import torch
 

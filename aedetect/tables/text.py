@@ -7,8 +7,12 @@ from collections.abc import Sequence
 def visible(text: str) -> str:
     """Show as escapes what a terminal would obey or could not print, such as line breaks."""
     encoding = sys.stdout.encoding or "utf-8"
-    escaped = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    return escaped.encode(encoding, "backslashreplace").decode(encoding)
+    return escaped(text).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def escaped(text: str) -> str:
+    """Show as escapes what is not printable in any encoding."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def brief(text: str, most: int = 40) -> str:

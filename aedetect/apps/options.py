@@ -1,0 +1,153 @@
+"""What can be said to the commands: options, and groups of options that several share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+SEED = click.IntRange(0, 2**32 - 1)  # what numpy takes
+MAX_BYTES = 2**30  # of text, which take about six times as much memory until their rows are scored
+FORMS = ("table", "csv", "json")
+DETECTORS = ("auto", "default", "autoencoder", "pca", "kernel")
+READING = ("delimiter", "header", "encoding", "na_values", "max_bytes")
+SHOWING = ("top", "form", "fail_on_anomaly")
+LEARNING = ("exclude", "keep", "detector", "contamination", "seed", "device")
+
+
+class Contamination(click.ParamType):
+    """A share of the rows, or "auto"."""
+
+    name = "auto|SHARE"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value == "auto":
+            return value
+        try:
+            share = float(value)
+        except ValueError:
+            share = -1
+        if not 0 <= share <= 0.5:
+            raise click.UsageError(
+                f"--contamination {value}: expected auto or a share from 0 to 0.5"
+            )
+        return share
+
+
+def with_options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Give a command several options, or several groups of them."""
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+table_argument = click.argument("table", type=click.Path(path_type=Path, readable=False))
+model_option = click.option(
+    "--model", type=click.Path(path_type=Path), required=True, help="File of a fitted detector."
+)
+parts_reading = with_options(
+    click.option("--delimiter", help="Between the fields of a text file; noticed by default."),
+    click.option(
+        "--header/--no-header", default=None, help="Whether the first line names the columns."
+    ),
+    click.option("--encoding", help="Of a text file, such as latin-1; noticed by default."),
+    click.option(
+        "--na-values", multiple=True, metavar="TEXT", help="Means a missing cell; may be repeated."
+    ),
+)
+reading = with_options(
+    parts_reading,
+    click.option(
+        "--max-bytes",
+        type=click.IntRange(1),
+        default=MAX_BYTES,
+        show_default=True,
+        help="Refuse a table that is larger, once unpacked; it takes six times as much memory.",
+    ),
+)
+learning = with_options(
+    click.option(
+        "--exclude", multiple=True, metavar="COLUMN", help="Leave a column out; may be repeated."
+    ),
+    click.option(
+        "--keep", multiple=True, metavar="COLUMN", help="Do not leave out; may be repeated."
+    ),
+    click.option(
+        "--detector",
+        type=click.Choice(DETECTORS),
+        default="auto",
+        show_default=True,
+        help="auto: the default detector where that takes a minute, else an autoencoder.",
+    ),
+    click.option(
+        "--contamination",
+        type=Contamination(),
+        default="auto",
+        show_default=True,
+        help="Share of rows to flag.",
+    ),
+    click.option("--seed", type=SEED, default=0, show_default=True),
+    click.option("--device", default="auto", show_default=True, help="cpu, cuda, ..."),
+)
+truth = with_options(
+    click.option(
+        "--label",
+        metavar="COLUMN",
+        help="Column with the truth: +1 inlier, -1 outlier, or see --outlier and --normal. Not "
+        "learned from.",
+    ),
+    click.option(
+        "--outlier",
+        multiple=True,
+        metavar="VALUE",
+        help="Value of the label column that marks outliers; may be repeated.",
+    ),
+    click.option("--normal", metavar="VALUE", help="Value that marks all other rows."),
+)
+showing = with_options(
+    click.option(
+        "--output", type=click.Path(path_type=Path), help="Write all scored rows to this CSV."
+    ),
+    click.option(
+        "--top", type=click.IntRange(0), default=10, show_default=True, help="Rows to show."
+    ),
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(FORMS),
+        default="table",
+        show_default=True,
+        help="Of the rows shown; json is one object a line.",
+    ),
+    click.option("--fail-on-anomaly", is_flag=True, help="Exit with 1 if a row is flagged."),
+)
+reporting = with_options(
+    click.option(
+        "--output",
+        type=click.Path(path_type=Path),
+        required=True,
+        help="Page of HTML to write, which needs no other file.",
+    ),
+    click.option(
+        "--json",
+        "json_path",
+        type=click.Path(path_type=Path),
+        help="Write what the page says to this file, too, for programs.",
+    ),
+    click.option(
+        "--model",
+        type=click.Path(path_type=Path),
+        help="File of a fitted detector; without it, one learns from TABLE.",
+    ),
+    click.option(
+        "--top",
+        type=click.IntRange(1, 1000),
+        default=50,
+        show_default=True,
+        help="Rows to list and explain.",
+    ),
+)
