@@ -26,6 +26,7 @@ ROOMS = [  # from the ground up; a file imports from its own room and from those
     "models",
     "detectors",
     "model_selection",
+    "displays",
     "apps",
     "__main__",
     "__init__",
@@ -70,12 +71,15 @@ def test_command_line_starts_without(heavy):
     assert heavy not in modules_after("import aedetect, aedetect.apps.cli")
 
 
+DISPLAYS = [f"displays.{path.stem}" for path in (PACKAGE / "displays").glob("*.py")]
+
+
 @pytest.mark.parametrize(
-    "module", ["detectors.pca", "tables.reading", "apps.plot", "apps.explain", "metrics"]
+    "module", ["detectors.pca", "tables.reading", "detectors.explain", "metrics", *DISPLAYS]
 )
-def test_module_without_networks_needs_no_torch(module):
+def test_module_without_networks_needs_no_torch_and_nothing_that_draws(module):
     loaded = modules_after(f"import aedetect.{module}")
-    assert "torch" not in loaded
+    assert not {"torch", "matplotlib"} & set(loaded)
 
 
 def test_unknown_name_is_an_attribute_error():
