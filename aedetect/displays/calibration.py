@@ -77,9 +77,11 @@ class CalibrationDisplay(Display):
         ------
         TypeError
             If the detector has no p-values.
+        AttributeError
+            If it was fitted with another `contamination`, or on fewer than 20 rows.
         """
-        n = len(fact(detector, "calibration_scores_"))
-        return cls.from_predictions(_p_values(detector, X), n_calibration=n, ax=ax)
+        values, known = _p_values(detector, X), fact(detector, "calibration_scores_")
+        return cls.from_predictions(values, n_calibration=len(known), ax=ax)
 
     @classmethod
     def from_predictions(

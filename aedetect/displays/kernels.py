@@ -20,6 +20,7 @@ class KernelDisplay(Display):
     Parameters
     ----------
     kernels : ndarray of shape (n, height, width) or (n, length)
+        Weights.
 
     Attributes
     ----------

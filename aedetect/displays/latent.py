@@ -17,6 +17,7 @@ class LatentDisplay(Display):
     Parameters
     ----------
     codes : ndarray of shape (n, latent_dim)
+        Codes of rows.
     y : ndarray of shape (n,), default=None
         +1 for normal and -1 for anomalous rows; None: all are of one kind.
 
