@@ -102,6 +102,15 @@ def draw_values(ax: Any, values: np.ndarray, limits: tuple[float, float], cmap: 
     return image
 
 
+def log_ticks(axis: Any, low: float, high: float) -> None:
+    """Mark 1, 2 and 5 of each power of ten, or the power alone if there are many."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
 def finite(values: Any, name: str, ndim: int = 1) -> np.ndarray:
     """Numbers in an array of so many axes; others are refused."""
     array = np.asarray(readable(values, name), np.float64)

@@ -114,6 +114,8 @@ class KernelDisplay(Display):
                 cell.tick_params(labelsize=SMALL, labelleft=cell in self.axes_[:, 0])
             else:
                 image = draw_values(cell, kernel, (-largest, largest), MAP)
-        if not curves:
+        if curves:
+            self.axes_[n_rows // 2, 0].set_ylabel("weight")
+        else:
             self.figure_.colorbar(image, ax=self.ax_, label="weight", shrink=0.7)
         return self

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..detectors.inside import fact, last, unwrapped
-from .canvas import BLACK, BLUE, VERMILLION, Display, require
+from .canvas import BLACK, BLUE, VERMILLION, Display, log_ticks, require
 
 
 class LossCurveDisplay(Display):
@@ -93,11 +93,14 @@ class LossCurveDisplay(Display):
             ax.plot(known, self.held_out, "--", color=VERMILLION, label="held-out rows")
         if self.kept is not None:
             ax.axvline(self.kept, color=BLACK, linestyle=":", label=f"kept: epoch {self.kept}")
-        positive = min(*self.losses, *self.held_out, np.inf) > 0
+        every = [*self.losses, *self.held_out]
+        positive = min(every) > 0
         ax.set(
             yscale="log" if positive else "linear",
             xlabel="epoch",
             ylabel=f"mean {self.unit} of an epoch",
         )
+        if positive:
+            log_ticks(ax.yaxis, min(every), max(every))
         ax.legend()
         return self

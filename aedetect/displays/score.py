@@ -6,7 +6,7 @@ import numpy as np
 
 from ..detectors.inside import fact
 from ..detectors.wrapper import scores_by
-from .canvas import BLACK, SMALL, Display, finite, kinds_of
+from .canvas import BLACK, SMALL, Display, finite, kinds_of, log_ticks
 
 BINS = 40
 
@@ -172,6 +172,8 @@ class ScoreDisplay(Display):
             xlabel="error of a row (minus its score)",
             ylabel="share of the rows of a kind",
         )
+        if wide:
+            log_ticks(ax.xaxis, low, high)
         above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 3}
         ax.legend(**above, columnspacing=1, handlelength=1.5, frameon=False, fontsize=SMALL)
         return self
