@@ -4,8 +4,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .apps.explain import explain as explain
-    from .apps.explain import nearest_normal as nearest_normal
     from .apps.onnx import export_onnx as export_onnx
     from .detectors.anomaly import AnomalyDetector as AnomalyDetector
     from .detectors.autoencoder import Autoencoder as Autoencoder
@@ -14,6 +12,8 @@ if TYPE_CHECKING:
     from .detectors.core import RobustCore as RobustCore
     from .detectors.denoising import DenoisingAutoencoder as DenoisingAutoencoder
     from .detectors.ensemble import AutoencoderEnsemble as AutoencoderEnsemble
+    from .detectors.explain import explain as explain
+    from .detectors.explain import nearest_normal as nearest_normal
     from .detectors.kernel import KernelAutoencoder as KernelAutoencoder
     from .detectors.memory import MemoryAutoencoder as MemoryAutoencoder
     from .detectors.pca import PCADetector as PCADetector
@@ -30,6 +30,14 @@ if TYPE_CHECKING:
     from .detectors.tabular import make_detector as make_detector
     from .detectors.threshold import Threshold as Threshold
     from .detectors.variational import VariationalAutoencoder as VariationalAutoencoder
+    from .displays.calibration import CalibrationDisplay as CalibrationDisplay
+    from .displays.features import FeatureErrorDisplay as FeatureErrorDisplay
+    from .displays.kernels import KernelDisplay as KernelDisplay
+    from .displays.latent import LatentDisplay as LatentDisplay
+    from .displays.loss import LossCurveDisplay as LossCurveDisplay
+    from .displays.reconstruction import ReconstructionDisplay as ReconstructionDisplay
+    from .displays.score import ScoreDisplay as ScoreDisplay
+    from .displays.travel import TravelDisplay as TravelDisplay
     from .networks.convolution import Conv1d as Conv1d
     from .networks.convolution import Conv2d as Conv2d
     from .networks.dense import Dense as Dense
@@ -51,6 +59,7 @@ _HOMES = {
     "AnomalyDetector": "detectors.anomaly",
     "Autoencoder": "detectors.autoencoder",
     "AutoencoderEnsemble": "detectors.ensemble",
+    "CalibrationDisplay": "displays.calibration",
     "ConformalDetector": "detectors.conformal",
     "ContractiveAutoencoder": "detectors.contractive",
     "Conv1d": "networks.convolution",
@@ -59,29 +68,36 @@ _HOMES = {
     "Dense": "networks.dense",
     "Downsample": "objectives.corruption",
     "EmpiricalNull": "detectors.rules",
+    "FeatureErrorDisplay": "displays.features",
     "FromLabels": "detectors.rules",
     "GaussianNoise": "objectives.corruption",
     "Grayscale": "objectives.corruption",
     "KernelAutoencoder": "detectors.kernel",
+    "KernelDisplay": "displays.kernels",
+    "LatentDisplay": "displays.latent",
+    "LossCurveDisplay": "displays.loss",
     "MAD": "detectors.rules",
     "MaskingNoise": "objectives.corruption",
     "MemoryAutoencoder": "detectors.memory",
     "PCADetector": "detectors.pca",
     "Patch": "objectives.corruption",
     "Quantile": "detectors.rules",
+    "ReconstructionDisplay": "displays.reconstruction",
     "RobustCore": "detectors.core",
     "SaltAndPepper": "objectives.corruption",
+    "ScoreDisplay": "displays.score",
     "SparseAutoencoder": "detectors.sparse",
     "SwapNoise": "objectives.corruption",
     "TableEncoder": "tables.encoder",
     "Tail": "detectors.rules",
     "Threshold": "detectors.threshold",
     "Tied": "networks.dense",
+    "TravelDisplay": "displays.travel",
     "Tukey": "detectors.rules",
     "VariationalAutoencoder": "detectors.variational",
-    "explain": "apps.explain",
+    "explain": "detectors.explain",
     "export_onnx": "apps.onnx",
-    "nearest_normal": "apps.explain",
+    "nearest_normal": "detectors.explain",
     "load": "detectors.saved",
     "make_detector": "detectors.tabular",
     "save": "detectors.saved",

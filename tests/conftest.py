@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # else scikit-learn leaves a check out
+os.environ.setdefault("MPLBACKEND", "agg")  # no windows
 
 import numpy as np
 import pytest

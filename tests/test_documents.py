@@ -8,11 +8,13 @@ from pathlib import Path
 import numpydoc.validate
 import pytest
 from click.testing import CliRunner
+from matplotlib import pyplot
 
 import aedetect
-from aedetect.apps import explain, plot
+from aedetect.apps import onnx
 from aedetect.apps.cli import main
 from aedetect.apps.report import page
+from aedetect.detectors import explain
 from aedetect.detectors.base import Detector
 from aedetect.detectors.decision import Deciding
 from aedetect.detectors.wrapper import Wrapper
@@ -27,7 +29,7 @@ MUST_HAVE = {
 CLASSES = [getattr(aedetect, name) for name in aedetect.__all__ if name != "__version__"]
 FUNCTIONS = [
     function
-    for module in (explain, page, plot, reading, writing)
+    for module in (explain, onnx, page, reading, writing)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if function.__module__ == module.__name__ and not name.startswith("_")
 ]
@@ -38,14 +40,21 @@ METHODS = [
     for name, f in inspect.getmembers(owner, inspect.isfunction)
     if name in vars(owner) and f.__module__ == owner.__module__ and inspect.getdoc(f)
 ]
+DRAWING = [
+    getattr(display, name)
+    for display in CLASSES
+    for name in ("from_estimator", "from_predictions", "plot")
+    if display.__name__.endswith("Display") and hasattr(display, name)
+]
 PUBLIC = [
     *CLASSES,
+    *DRAWING,
     *FUNCTIONS,
     *(f for f in METHODS if f.__doc__ and not f.__name__.startswith("_")),
 ]
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/DISPLAYS.md"])
 @pytest.mark.usefixtures("capsys")
 def test_code_blocks_run_in_order(document):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
@@ -53,6 +62,7 @@ def test_code_blocks_run_in_order(document):
     names = {"__name__": document}
     for block in blocks:
         exec(compile(block, document, "exec"), names)
+    pyplot.close("all")
 
 
 def test_commands_say_what_the_document_says(tmp_path, monkeypatch):

@@ -26,6 +26,7 @@ ROOMS = [  # from the ground up; a file imports from its own room and from those
     "models",
     "detectors",
     "model_selection",
+    "displays",
     "apps",
     "report",
     "__main__",
@@ -71,12 +72,15 @@ def test_command_line_starts_without(heavy):
     assert heavy not in modules_after("import aedetect, aedetect.apps.cli")
 
 
+DISPLAYS = [f"displays.{path.stem}" for path in (PACKAGE / "displays").glob("*.py")]
+
+
 @pytest.mark.parametrize(
-    "module", ["detectors.pca", "tables.reading", "apps.plot", "apps.explain", "metrics"]
+    "module", ["detectors.pca", "tables.reading", "detectors.explain", "metrics", *DISPLAYS]
 )
-def test_module_without_networks_needs_no_torch(module):
+def test_module_without_networks_needs_no_torch_and_nothing_that_draws(module):
     loaded = modules_after(f"import aedetect.{module}")
-    assert "torch" not in loaded
+    assert not {"torch", "matplotlib"} & set(loaded)
 
 
 def test_unknown_name_is_an_attribute_error():
@@ -89,7 +93,7 @@ def test_what_is_imported_is_what_is_installed():
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     of_code = ("onnx", "parquet", "plot", "report")
-    declared = project["dependencies"] + sum((extras[name] for name in of_code), [])
+    declared = [*project["dependencies"], *(line for name in of_code for line in extras[name])]
     others = {"scipy", "aedetect", *sys.stdlib_module_names}  # scikit-learn brings scipy
     used = {name for path in PACKAGE.rglob("*.py") for name in top_level(path)} - others
     names = {name.partition(">")[0].replace("scikit-learn", "sklearn") for name in declared}

@@ -1,1 +1,1 @@
-"""What people run: the command line, the demo, tables, explanations, figures."""
+"""What people run: the command line and the demo."""

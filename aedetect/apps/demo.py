@@ -13,11 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from ..detectors.anomaly import AnomalyDetector
+from ..detectors.explain import explain_rows
 from ..detectors.pca import PCADetector
+from ..displays.reconstruction import ReconstructionDisplay
+from ..displays.score import ScoreDisplay
 from ..files import whole_file
 from ..tables.writing import write_csv
-from .explain import explain_rows
-from .plot import plot_reconstructions, plot_scores
 from .work import robust_autoencoder
 
 
@@ -70,7 +71,7 @@ def run_demo(folder: Path, seed: int) -> Iterator[str]:
 
         figure = Figure(figsize=(9, 3 if shape is None else 5), layout="constrained")
         FigureCanvasAgg(figure)
-        _draw(figure, detector, test, rows, truth, shape)
+        _draw(figure, detector, train, test, rows["truth"].to_numpy(), shape)
         with whole_file(stem.with_suffix(".png")) as temporary:
             figure.savefig(temporary, format="png", dpi=120)
         yield f"  wrote {stem}.csv and {stem}.png"
@@ -101,22 +102,19 @@ def _split(
 def _draw(
     figure: Any,
     detector: Any,
+    train: pd.DataFrame,
     test: pd.DataFrame,
-    rows: pd.DataFrame,
     truth: np.ndarray,
     shape: tuple[int, int] | None,
 ) -> None:
-    """Histogram of scores; for images the best and worst reconstructions below it."""
-    scores, offset = rows["score"].to_numpy(), detector[-1].offset_
+    """Histogram of errors; for images the best and worst reconstructions below it."""
     if shape is None:
-        plot_scores(figure.subplots(), scores, offset, truth)
+        ScoreDisplay.from_estimator(detector, test, truth, ax=figure.subplots())
         return
     upper, lower = figure.subfigures(2, 1)
-    plot_scores(upper.subplots(), scores, offset, truth)
-    order = np.argsort(-scores, kind="stable")
-    shown = np.concatenate([order[:6], order[-6:]])
-    images = test.to_numpy()[shown]
-    scale, last = detector[:-1], detector[-1]
-    rebuilt = scale.inverse_transform(last.reconstruct(scale.transform(test)))[shown]
-    axes = lower.subplots(2, len(shown))
-    plot_reconstructions(axes, images, rebuilt, shape, ["best"] * 6 + ["worst"] * 6)
+    ScoreDisplay.from_estimator(detector, test, truth, ax=upper.subplots())
+    order = np.argsort(-detector.score_samples(test), kind="stable")
+    shown = test.iloc[[*order[:6], *order[-6:]]]
+    ReconstructionDisplay.from_estimator(
+        detector, shown, shape=shape, X_train=train, ax=lower.subplots()
+    )

@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ..detectors.anomaly import AnomalyDetector
+from ..detectors.explain import explain, explain_rows
 from ..detectors.kernel import KernelAutoencoder
 from ..detectors.pca import PCADetector
 from ..detectors.rules import EmpiricalNull
@@ -23,7 +24,6 @@ from ..tables.columns import GOES_ON
 from ..tables.encoder import TableEncoder
 from ..tables.text import brief, listed
 from ..tables.writing import csv_file
-from .explain import explain, explain_rows
 
 FDR = 0.1
 AROUND = 50  # rows read beside one that is explained: they tell a wrong cell from a wrong column

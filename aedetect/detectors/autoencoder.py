@@ -71,6 +71,8 @@ class Autoencoder(Learning):
         The same on held-out rows; only with `early_stopping`.
     n_iter_ : int
         Epochs run, over all fits with `warm_start`.
+    best_epoch_ : int
+        Epoch, from 1, whose weights were kept: with `early_stopping` the best, else the last.
     n_parameters_ : int
         Number of trained values.
     compression_ratio_ : float

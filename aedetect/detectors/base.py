@@ -261,6 +261,29 @@ class Detector(
             and not hasattr(self, "feature_names_in_")
         )
 
+    def _sk_visual_block_(self) -> Any:
+        """How a notebook shows it: below its name, what a fit says of itself."""
+        from sklearn.utils._repr_html.estimator import _VisualBlock  # none is public
+
+        name = type(self).__name__
+        return _VisualBlock(
+            "single", self, names=name, name_details=str(self), name_caption=self._summary()
+        )
+
+    def _summary(self: Any) -> str:
+        """Width of the code, error beside means and PCA, and threshold; empty before a fit."""
+        if not hasattr(self, "offset_"):
+            return ""
+        told = [f"threshold {self.offset_:.3g}"]
+        if hasattr(self, "latent_dim_"):
+            told.insert(0, f"code of {self.latent_dim_}")
+        if report := getattr(self, "fit_report_", None):
+            told.append(
+                f"error {report['error']:.3g} on {report['rows']} rows (column means "
+                f"{report['mean_row_error']:.3g}, PCA {report['pca_error']:.3g})"
+            )
+        return "; ".join(told)
+
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = True

@@ -162,6 +162,7 @@ class Learning(LatentTools):
     def _describe(self: Any, model: TrainedModel, trained: Trained, X: np.ndarray) -> None:
         self.model_ = model
         self.loss_curve_, self.validation_loss_curve_ = trained.losses, trained.held_out_losses
+        self.best_epoch_ = trained.best_epoch or getattr(self, "best_epoch_", None)
         some = X[trained.kept[:REPORT_ROWS]]
         self.code_mean_, self.code_covariance_ = _moments(model.codes(some))
         self._after_training(X)

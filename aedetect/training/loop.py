@@ -230,16 +230,17 @@ class EarlyStopping:
         self.best = flat.values.clone()
         self.lowest: Tensor | None = None
 
-    def update(self) -> Tensor:
+    def update(self, epoch: int) -> Tensor:
         """Measure after an epoch; return the held-out losses (K,)."""
         loss = self.held_out_loss().detach()
         if self.lowest is None:
             self.lowest = torch.full_like(loss, torch.inf)
-            self.stale = torch.zeros_like(loss)
+            self.stale, self.best_epoch = torch.zeros_like(loss), torch.zeros_like(loss)
         improved = (loss < self.lowest - self.tol) & (self.stale < self.patience)
         self.flat.copy_models(self.flat.values, self.best, improved)
         self.lowest = torch.where(improved, loss, self.lowest)
         self.stale = torch.where(improved, 0, self.stale + 1)
+        self.best_epoch = torch.where(improved, epoch, self.best_epoch)
         return loss
 
     @property

@@ -84,6 +84,7 @@ class Trained(NamedTuple):
     kept: np.ndarray  # indices of the rows learned from,
     held_out: np.ndarray  # and of those held out
     failure: str | None  # why there are no weights to speak of
+    best_epoch: int  # from 1, whose weights these are; 0: those it began with
 
 
 class Progress(NamedTuple):
@@ -118,13 +119,13 @@ class _Member:
             self.failure = f"a {kind} loss is {loss:g}"
             self.trains = False
 
-    def trained(self, weights: Weights) -> Trained:
+    def trained(self, weights: Weights, best_epoch: int) -> Trained:
         finite = all(np.isfinite(weight).all() for weight in weights.values())
         failure = self.failure
         if failure is None and not finite:
             failure = "the last step left weights that are not finite"
         rows = self.kept.numpy(), self.held_out.numpy()
-        return Trained(weights, self.losses, self.held_out_losses, *rows, failure)
+        return Trained(weights, self.losses, self.held_out_losses, *rows, failure, best_epoch)
 
 
 @torch.inference_mode(mode=False)
@@ -192,7 +193,7 @@ class _Stack:
         )
         self.stopping = self._stopping(flat, x, held_out) if held_out.shape[1] else None
         if self.stopping is not None and self.n_done:  # what it begins with may be the best
-            self.stopping.update()
+            self.stopping.update(0)
         wide = flat.values.numel() * self.spec.batch_size >= WIDE
         self.threads = nullcontext if wide else one_thread
 
@@ -253,7 +254,7 @@ class _Stack:
 
     def _judge(self, stopping: EarlyStopping) -> None:
         """Let go on who may still improve on the rows held out."""
-        losses = stopping.update().tolist()
+        losses = stopping.update(self.n_done + 1).tolist()
         for member, loss in zip(self.members, losses, strict=True):
             member.record(member.held_out_losses, loss, "held-out")
         for member, improving in zip(self.members, stopping.improving.tolist(), strict=True):
@@ -264,11 +265,13 @@ class _Stack:
 
     def end(self) -> list[Trained]:
         """Give each its weights."""
+        best = [self.n_done] * len(self.members)
         if self.stopping is not None:
             self.stopping.restore()
+            best = [int(epoch) for epoch in self.stopping.best_epoch]
         named = {name: p.detach().cpu().numpy() for name, p in self.net.named_parameters()}
         return [
-            member.trained({name: p[k].copy() for name, p in named.items()})
+            member.trained({name: p[k].copy() for name, p in named.items()}, best[k])
             for k, member in enumerate(self.members)
         ]
 

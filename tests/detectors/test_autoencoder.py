@@ -40,11 +40,15 @@ def test_early_stopping_keeps_the_best_weights(digits):
     assert model.fit_report_["rows"] == "held-out"
     assert model.fit_report_["error"] == pytest.approx(min(curve), rel=1e-3)
     assert curve[-1] > min(curve)
+    best = model.best_epoch_
+    assert best < len(curve)
+    assert curve[best - 1] == pytest.approx(min(curve), rel=1e-3)
+    assert model.fit_report_["error"] == pytest.approx(curve[best - 1], rel=1e-4)
 
 
 def test_without_early_stopping_all_epochs_run(digits):
     model = Autoencoder(epochs=7, random_state=0).fit(digits[:100])
-    assert model.n_iter_ == len(model.loss_curve_) == 7
+    assert model.n_iter_ == len(model.loss_curve_) == model.best_epoch_ == 7
     assert model.validation_loss_curve_ == []
 
 
@@ -52,7 +56,7 @@ def test_warm_start_goes_on(digits):
     model = Autoencoder(epochs=5, warm_start=True, random_state=0).fit(digits[:200])
     first = model.loss_curve_[-1]
     model.fit(digits[:200])
-    assert model.n_iter_ == 10
+    assert model.n_iter_ == model.best_epoch_ == 10
     assert model.loss_curve_[5] < first
     cold = Autoencoder(epochs=5, random_state=0).fit(digits[:200])
     assert cold.fit(digits[:200]).n_iter_ == 5
@@ -75,9 +79,11 @@ def test_failed_warm_start_leaves_everything_as_it_was(digits):
 def test_warm_start_holds_out_the_same_rows_and_keeps_a_better_beginning(digits):
     model = Autoencoder(epochs=60, warm_start=True, early_stopping=True, random_state=0)
     error = model.fit(digits[:600]).fit_report_["error"]
+    best = model.best_epoch_
     model.set_params(epochs=1, learning_rate=0.05).fit(digits[:600])
     assert model.validation_loss_curve_[-1] > error
     assert model.fit_report_["error"] == pytest.approx(error)
+    assert model.best_epoch_ == best <= 60
 
 
 @pytest.mark.parametrize(

@@ -159,11 +159,11 @@ def test_early_stopping_keeps_the_best_epoch_of_each_model():
     stopping = EarlyStopping(flat, lambda: next(curves), patience=2, tol=torch.zeros(2))
     for epoch in range(5):
         flat.values.fill_(epoch)
-        stopping.update()
+        stopping.update(epoch)
         assert stopping.improving.any() == (epoch < 4)
     stopping.restore()
     best = [part.view(2, -1).unique(dim=1)[:, 0].tolist() for part in flat.parts(flat.values)]
-    assert best == [[1.0, 2.0]] * len(flat.sizes)
+    assert best == [stopping.best_epoch.tolist()] * len(flat.sizes) == [[1, 2]] * len(flat.sizes)
 
 
 def test_early_stopping_is_done_when_no_model_improves():
@@ -171,8 +171,8 @@ def test_early_stopping_is_done_when_no_model_improves():
     curve = iter([torch.tensor([loss]) for loss in (3.0, 2.0, 1.999, 1.998, 0.0)])
     stopping = EarlyStopping(flat, lambda: next(curve), patience=2, tol=torch.tensor([0.01]))
     done = []
-    for _ in range(4):
-        stopping.update()
+    for epoch in range(4):
+        stopping.update(epoch)
         done.append(not stopping.improving.any())
     assert done == [False, False, False, True]
 

@@ -15,12 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from ... import __version__
 from ...detectors.conformal import ConformalDetector
+from ...detectors.explain import explain
 from ...detectors.wrapper import scores_by
 from ...rows.threshold import p_values
 from ...tables.columns import UNKNOWN
 from ...tables.encoder import TableEncoder, as_frame
 from ...tables.text import brief
-from ..explain import explain
 from .scores import calibration, distribution
 
 COLUMNS = 200  # named at most; a table may have a hundred thousand

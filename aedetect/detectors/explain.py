@@ -5,11 +5,11 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
 from ..tables.encoder import TableEncoder, as_frame
 from ..tables.text import listed
 from ..warn import warn
+from .inside import last, rebuilt, scored, steps
 
 
 def explain(detector: Any, X: Any, top: int = 3) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def explain(detector: Any, X: Any, top: int = 3) -> pd.DataFrame:
       column observed direction
     0      b     20.0      high
     """
-    _, frame, shares, expected = _told(detector, X)
+    _, frame, shares, expected = told(detector, X)
     top = min(top, len(frame.columns))
     order = np.argsort(-shares, axis=1, kind="stable")[:, :top]
     rows, columns = np.repeat(np.arange(len(frame)), top), order.ravel()
@@ -179,7 +179,7 @@ class _Repair:
             self.observed, self.names = self.encoder.values(X), None
             self.detector, self.Z = detector[1:], self.encoder.transform(X)
             self.origin = self.encoder.origin_
-        self.n_columns, self.offset = self.observed.shape[1], _last(detector).offset_
+        self.n_columns, self.offset = self.observed.shape[1], last(detector).offset_
 
     def part(self, rows: np.ndarray) -> Self:
         part = copy(self)
@@ -191,8 +191,8 @@ class _Repair:
         gaps = hidden[:, self.origin]
         Z = np.where(gaps, np.nan, self.Z)
         for _ in range(FILLS if hidden.any() else 0):
-            Z = np.where(gaps, _rebuilt(self.detector, self._named(Z)), self.Z)
-        scores, errors = _scored(self.detector, self._named(Z))
+            Z = np.where(gaps, rebuilt(self.detector, self._named(Z)), self.Z)
+        scores, errors = scored(self.detector, self._named(Z))
         return Z, _folded(errors, self.origin), scores
 
     def _named(self, Z: np.ndarray) -> Any:
@@ -228,9 +228,9 @@ def explain_rows(
         column ``feature_i``, ``observed_i``, ``expected_i`` in the table's units and ``share_i`` of
         the row's error.
     """
-    scores, frame, shares, expected = _told(detector, X)
+    scores, frame, shares, expected = told(detector, X)
     order = np.argsort(-shares, axis=1, kind="stable")[:, :n_features]
-    offset = _last(detector).offset_ if offset is None else offset
+    offset = last(detector).offset_ if offset is None else offset
     table: dict[str, Any] = {
         "row": np.arange(1, len(frame) + 1) + getattr(X, "attrs", {}).get("first_row", 0),
         "score": scores,
@@ -246,31 +246,32 @@ def explain_rows(
     return pd.DataFrame(table)
 
 
-def _told(detector: Any, X: Any) -> tuple[np.ndarray, pd.DataFrame, np.ndarray, pd.DataFrame]:
-    """Scores, the columns that were looked at, their shares of the error, and what was expected."""
-    (scores, errors), expected = _scored(detector, X), _rebuilt(detector, X)
+def told(detector: Any, X: Any) -> tuple[np.ndarray, pd.DataFrame, np.ndarray, pd.DataFrame]:
+    """Score rows, and compare each value with what was expected from the others.
+
+    Parameters
+    ----------
+    detector : detector or Pipeline
+        As in `explain`.
+    X : DataFrame or array-like of shape (n_rows, n_columns)
+        Rows.
+
+    Returns
+    -------
+    scores : ndarray of shape (n_rows,)
+    observed : DataFrame
+        The columns that were looked at.
+    shares : ndarray of the shape of `observed`
+        What share of its row's error a value has.
+    expected : DataFrame of the shape of `observed`
+    """
+    (scores, errors), expected = scored(detector, X), rebuilt(detector, X)
     frame, encoder = as_frame(X)[0], _encoder(detector)
     if encoder is not None:
         frame = encoder.values(frame)
         errors = _folded(errors, encoder.origin_)
     total = np.maximum(errors.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    told = pd.DataFrame(np.asarray(expected), columns=frame.columns)
-    return scores, frame, errors / total, told
-
-
-def _scored(detector: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Scores, and the error of each value."""
-    before, last = _before(detector), _last(detector)
-    Z = X if before is None else before.transform(X)
-    return last.score_samples(Z), np.nan_to_num(np.asarray(last.score_features(Z)), nan=0.0)
-
-
-def _rebuilt(detector: Any, X: Any) -> Any:
-    """Rebuilt rows in the units of `X`."""
-    before, last = _before(detector), _last(detector)
-    if before is None:
-        return last.reconstruct(X)
-    return before.inverse_transform(last.reconstruct(before.transform(X)))
+    return scores, frame, errors / total, pd.DataFrame(np.asarray(expected), columns=frame.columns)
 
 
 def _folded(errors: np.ndarray, origin: np.ndarray) -> np.ndarray:
@@ -279,21 +280,9 @@ def _folded(errors: np.ndarray, origin: np.ndarray) -> np.ndarray:
     return np.stack([e.sum(axis=1) / np.sqrt(e.shape[1]) for e in parts], axis=1)
 
 
-def _steps(detector: Any) -> list[Any]:
-    return [step for _, step in detector.steps] if isinstance(detector, Pipeline) else [detector]
-
-
 def _encoder(detector: Any) -> TableEncoder | None:
-    first = _steps(detector)[0]
+    first = steps(detector)[0]
     return first if isinstance(first, TableEncoder) else None
-
-
-def _before(detector: Any) -> Pipeline | None:
-    return detector[:-1] if len(_steps(detector)) > 1 else None
-
-
-def _last(detector: Any) -> Any:
-    return _steps(detector)[-1]
 
 
 def _direction(observed: Any, expected: Any) -> str:
