@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from ..detectors.base import Detector
+from ..detectors.inside import fact, inwards, steps, unwrapped
 from ..detectors.wrapper import Wrapper
 from ..files import whole_file
 from ..tables.encoder import TableEncoder
@@ -86,34 +87,31 @@ def export_onnx(detector: Any, path: str | os.PathLike[str]) -> None:
     except ImportError as error:
         needed = "export_onnx needs onnx, onnxruntime, onnxscript and skl2onnx"
         raise ImportError(f"{needed}: pip install 'aedetect[onnx]' ({error})") from error
-    steps, last, offset = _taken_apart(detector)
+    before, last, offset = _taken_apart(detector)
     with _quietly():
         graph = _graph_of_detector(last, offset)
-        if steps:
-            graph = _joined(_graph_of_steps(steps), graph)
+        if before:
+            graph = _joined(_graph_of_steps(before), graph)
     _describe(graph, detector)
     onnx.checker.check_model(graph)
     data = graph.SerializeToString()
-    _compare(data, detector, _rows_around(steps, last), offset)
+    _compare(data, detector, _rows_around(before, last), offset)
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
 
 
 def _taken_apart(detector: Any) -> tuple[list[Any], Detector, float]:
     """Steps, the detector behind them that has a model, and the threshold in force."""
-    if isinstance(detector, Pipeline):
-        before = [step for _, step in detector.steps[:-1] if step not in ("passthrough", None)]
-        steps, last, offset = _taken_apart(detector[-1])
-        return before + steps, last, offset
     check_is_fitted(detector)
-    if isinstance(detector, Wrapper) and not hasattr(detector, "estimators_"):
-        steps, last, _ = _taken_apart(detector.estimator_)
-        return steps, last, float(detector.offset_)
-    if isinstance(detector, Wrapper):
+    if any(
+        isinstance(part, Wrapper) and hasattr(part, "estimators_") for part in inwards(detector)
+    ):
         raise TypeError(f"{detector} has no graph: it keeps a detector for each training row.")
-    if not isinstance(detector, Detector):
-        raise TypeError(f"{type(detector).__name__} has no graph; it is no detector of aedetect.")
-    return [], detector, float(detector.offset_)
+    *before, last = steps(unwrapped(detector))
+    if not isinstance(last, Detector):
+        raise TypeError(f"{type(last).__name__} has no graph; it is no detector of aedetect.")
+    before = [step for step in before if step not in ("passthrough", None)]
+    return before, last, float(fact(detector, "offset_"))
 
 
 @contextmanager
@@ -150,21 +148,21 @@ def _graph_of_detector(detector: Detector, offset: float) -> Any:
     return program.model_proto
 
 
-def _graph_of_steps(steps: list[Any]) -> Any:
+def _graph_of_steps(before: list[Any]) -> Any:
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import DoubleTensorType
 
-    for step in steps:
+    for step in before:
         if isinstance(step, TableEncoder):
             raise TypeError(
                 "TableEncoder has no graph, as it reads tables of text and times: export "
                 "detector[1:], and give the graph what detector[:1].transform returns."
             )
-    columns = [("X", DoubleTensorType([None, steps[0].n_features_in_]))]
+    columns = [("X", DoubleTensorType([None, before[0].n_features_in_]))]
     try:
-        return to_onnx(make_pipeline(*steps), initial_types=columns, target_opset=OPSET)
+        return to_onnx(make_pipeline(*before), initial_types=columns, target_opset=OPSET)
     except Exception as error:  # of many kinds
-        names = ", ".join(type(step).__name__ for step in steps)
+        names = ", ".join(type(step).__name__ for step in before)
         raise TypeError(f"skl2onnx has no graph in float64 of {names}: {error}") from error
 
 
@@ -190,7 +188,7 @@ def _describe(graph: Any, detector: Any) -> None:
         entry.key, entry.value = "columns", json.dumps(list(detector.feature_names_in_))
 
 
-def _rows_around(steps: list[Any], detector: Detector) -> np.ndarray:
+def _rows_around(before: list[Any], detector: Detector) -> np.ndarray:
     """Rows like those that were learned from, and ever less like them."""
     rng, d = np.random.default_rng(0), detector.n_features_in_
     centre = detector.model_.rebuilt(np.full((1, d), np.nan))[0]
@@ -198,13 +196,13 @@ def _rows_around(steps: list[Any], detector: Detector) -> np.ndarray:
     X = centre + (1 + np.abs(centre)) * distance * rng.standard_normal((ROWS, d))
     if detector.model_.bounded:
         X = X.clip(0.01, 0.99)
-    for step in reversed(steps):
+    for step in reversed(before):
         try:
             X = step.inverse_transform(X)
         except (AttributeError, ValueError):  # not all have an inverse
-            X = rng.standard_normal((ROWS, steps[0].n_features_in_))
+            X = rng.standard_normal((ROWS, before[0].n_features_in_))
             break
-    if all(get_tags(step).input_tags.allow_nan for step in steps):
+    if all(get_tags(step).input_tags.allow_nan for step in before):
         X[::2][rng.random(X[::2].shape) < 0.2] = np.nan
     return X
 
