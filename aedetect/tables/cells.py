@@ -10,7 +10,8 @@ from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_
 MISSING = ("", "?", "-", "na", "n/a", "#n/a", "nan", "null", "none")  # in any case
 UNIT = re.compile(r"^[$€£¥]\s*|\s*[%€$£¥]$")
 THOUSANDS = re.compile(r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$")
-DECIMAL_COMMA = re.compile(r"^[-+]?(\d{1,3}(\.\d{3})+|\d+)?(,\d+)?(e[-+]?\d+)?$", re.IGNORECASE)
+GROUPED = r"[1-9]\d{0,2}(\.\d{3})+"
+DECIMAL_COMMA = re.compile(rf"^[-+]?({GROUPED}|\d+)?(,\d+)?(e[-+]?\d+)?$", re.IGNORECASE)
 DATES = ("%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y")
 CLOCKS = ("", " %H:%M", " %H:%M:%S")
 FORMATS = ("ISO8601", *(date + clock for date in DATES for clock in CLOCKS))
@@ -33,13 +34,18 @@ def as_numbers(column: pd.Series, decimal: str = ".") -> tuple[np.ndarray, np.nd
     """Cells as float64, NaN where one is missing or no number, and which ones are no numbers.
 
     Text may have a thousands separator, a per cent sign or a currency: "1,234.5", "5 %", "$3".
+    With a decimal comma, "1.234" has a separator, too.
     """
     if is_datetime64_any_dtype(column.dtype):
         return np.full(len(column), np.nan), column.notna().to_numpy()
     if is_numeric_dtype(column.dtype) and not is_bool_dtype(column.dtype):
         return column.to_numpy(np.float64, na_value=np.nan), np.zeros(len(column), bool)
-    numbers = _numbers(column.to_numpy(object))
-    others = np.flatnonzero(np.isnan(numbers) & column.notna().to_numpy())
+    cells = column.to_numpy(object)
+    numbers = _numbers(cells)
+    unread = np.isnan(numbers)
+    if decimal == ",":  # "1.234" passed for a number
+        unread |= np.array([isinstance(cell, str) for cell in cells], bool)
+    others = np.flatnonzero(unread & column.notna().to_numpy())
     texts = as_text(column.iloc[others])
     plain = [None if text is None else _plain(text, decimal) for text in texts]
     numbers[others] = _numbers(np.array(plain, object))

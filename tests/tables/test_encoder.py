@@ -66,6 +66,14 @@ def test_decimal_commas(number):
     assert as_numbers(pd.Series([text]), decimal=",")[0][0] == number
 
 
+def test_points_between_thousands_where_the_comma_is_decimal():
+    texts = ["1.234,5", "1.234", "-12.345.678", "0.5", "0.125", "1.5", "1.234 €", "1.234e2"]
+    found, wrong = as_numbers(pd.Series([*texts, 1.234, None], dtype=object), decimal=",")
+    expected = [1234.5, 1234, -12345678, 0.5, 0.125, 1.5, 1234, 123400, 1.234, np.nan]
+    np.testing.assert_array_equal(found, expected)
+    assert not wrong.any()
+
+
 @pytest.mark.parametrize(
     "form", ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%d/%m/%Y", "%b %d, %Y"]
 )
