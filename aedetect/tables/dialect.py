@@ -5,9 +5,12 @@ import csv
 import gzip
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from .cells import MISSING
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 NO_DELIMITERS = '+-."\r\n\0'  # of numbers and of quoted fields, or between rows
@@ -66,6 +69,7 @@ def dialect_of(
     delimiter: str | None = None,
     header: bool | None = None,
     encoding: str | None = None,
+    na_values: Sequence[str] = (),
 ) -> Dialect:
     """Tell how a file is written; what is given is taken for granted.
 
@@ -81,7 +85,7 @@ def dialect_of(
     rows = _rows(text, delimiter)
     first, others = (rows[0], rows[1:]) if rows else ([], [])
     if header is None:
-        header = not others or not _is_data(first, others)
+        header = not others or not _is_data(first, others, {*MISSING, *na_values})
     cells = [cell for row in others for cell in row]
     commas = sum(map(bool, map(COMMA.match, cells)))
     points = sum(map(bool, map(POINT.match, cells)))
@@ -152,12 +156,16 @@ def _delimiter_of(text: str) -> str:
     return max(DELIMITERS, key=agreement)
 
 
-def _is_data(first: list[str], others: list[list[str]]) -> bool:
-    """Say whether the first line is like those below: a number wherever they have numbers."""
-    columns = [
-        [row[j] for row in others if j < len(row) and row[j].strip()] for j in range(len(first))
-    ]
+def _is_data(first: list[str], others: list[list[str]], gaps: set[str]) -> bool:
+    """Say whether the first line is like those below: a number or gap where they have numbers."""
+    if first == ["", *map(str, range(len(first) - 1))]:  # what pandas calls nameless columns
+        return False
+
+    def given(cells: list[str]) -> list[str]:
+        return [c for c in cells if c.strip() not in gaps and c.strip().lower() not in gaps]
+
+    columns = [given([row[j] for row in others if j < len(row)]) for j in range(len(first))]
     numeric = [j for j, c in enumerate(columns) if c and all(map(NUMBER.match, c))]
-    if numeric:
-        return all(NUMBER.match(first[j]) for j in numeric)
+    if names := given([first[j] for j in numeric]):
+        return all(map(NUMBER.match, names))
     return len(set(first)) < len(first)  # names differ

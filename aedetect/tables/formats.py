@@ -49,7 +49,7 @@ def read_text(path: Path, how: Reading, n_cells: int | None) -> Iterator[pd.Data
     delimiter = None if how.delimiter is None else how.delimiter.replace("\\t", "\t")
     _refuse_delimiter(delimiter)
     with _readable_as("delimited text", path, UNREADABLE):
-        dialect = dialect_of(path, delimiter, how.header, how.encoding)
+        dialect = dialect_of(path, delimiter, how.header, how.encoding, how.na_values)
         if n_cells is None:
             _refuse_large(path, _unpacked_size(path, dialect.zipped, how.max_bytes), how.max_bytes)
         refuse_duplicates(path, dialect.names)

@@ -79,6 +79,23 @@ def test_a_first_line_of_numbers_is_no_header(table, tmp_path):
     assert len(read_table(path, header=False)) == len(table) + 1
 
 
+@pytest.mark.parametrize("first", ["1,2,", "1,2,NA", "?,2,3", "gone,2,3", "NA,,NA", "2,-,None"])
+@pytest.mark.parametrize("last", ["6,7,8", "NA,gone,"])
+def test_gaps_in_a_first_line_of_numbers_make_it_no_header(first, last, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(f"{first}\n3,4,5\n{last}\n")
+    frame = read_table(path, na_values=("gone",))
+    assert list(frame.columns) == ["column_1", "column_2", "column_3"]
+    assert len(frame) == 3
+
+
+@pytest.mark.parametrize("names", ["a,b,", "NA,EU,US", ",0,1", ",a,b", "x,?,y"])
+def test_names_are_a_header_also_with_gaps(names, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(f"{names}\n3,4,5\n6,7,8\n")
+    assert len(read_table(path)) == 2
+
+
 @pytest.mark.parametrize("suffix", [".xlsx", ".feather", ".parquet", ".csv.gz", ".txt"])
 def test_other_files(suffix, table, tmp_path):
     path = tmp_path / f"table{suffix}"
