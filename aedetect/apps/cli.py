@@ -227,7 +227,7 @@ def fit(table: Path, model: Path, **options: Any) -> None:
 @_options(showing, truth, parts_reading)
 def score(table: Path, model: Path, output: Path | None, **options: Any) -> None:
     """Score the rows of TABLE with a model that was fitted before, some at a time."""
-    _check_output(output, table)
+    _check_output(output, table, model)
     _refuse_marks(**options)
     showing, frames = _taken(SHOWING, options), _read_parts(table, options)
 
@@ -333,7 +333,7 @@ def _bar(pipeline: Any) -> Any:
     return pipeline
 
 
-def _check_output(output: Path | None, table: Path, *, csv: bool = True) -> None:
+def _check_output(output: Path | None, *read: Path, csv: bool = True) -> None:
     """Refuse an output that cannot be written, before anything is computed."""
     if output is None:
         return
@@ -344,5 +344,6 @@ def _check_output(output: Path | None, table: Path, *, csv: bool = True) -> None
         raise OSError(f"{option}: there is something that is not a file")
     if csv and output.suffix.lower() in (".parquet", ".pq", ".gz", ".xlsx"):
         raise ValueError(f"{option}: CSV is what is written; name it so")
-    if output.resolve() == table.resolve():
-        raise ValueError(f"{option}: would replace the table itself")
+    for name, path in zip(("table", "model"), read, strict=False):
+        if output.resolve() == path.resolve():
+            raise ValueError(f"{option}: would replace the {name} itself")

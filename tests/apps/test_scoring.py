@@ -80,6 +80,17 @@ def test_a_single_row_is_scored(mixed, scorer, tmp_path):
     assert "of 1 rows flagged" in run("score", table, "--model", scorer).stderr
 
 
+def test_neither_the_model_nor_the_table_is_replaced(mixed, scorer, tmp_path):
+    before = mixed.read_bytes(), scorer.read_bytes()
+    (tmp_path / "link").symlink_to(scorer)
+    for output, name in ((mixed, "table"), (scorer, "model"), (tmp_path / "link", "model")):
+        arguments = ["score", str(mixed), "--model", str(scorer), "--output", str(output)]
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 2
+        assert f"would replace the {name} itself" in result.stderr
+    assert (mixed.read_bytes(), scorer.read_bytes()) == before
+
+
 def test_rows_are_shown_as_programs_read_them(mixed, scorer):
     shown = {
         form: run("score", mixed, "--model", scorer, "--top", 3, "--format", form).stdout
