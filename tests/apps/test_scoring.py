@@ -74,6 +74,26 @@ def test_a_part_names_the_row_of_the_table(mixed, scorer, tmp_path, monkeypatch)
     assert f"has {len(frame)} rows" in CliRunner().invoke(main, beyond).stderr
 
 
+def test_a_part_may_lack_a_mark_but_not_all_parts(mixed, scorer, tmp_path, monkeypatch):
+    frame = pd.read_csv(mixed)
+    frame["truth"] = np.where(np.arange(len(frame)) == len(frame) - 1, "fraud", "fine")
+    frame["sign"] = np.where(frame["truth"] == "fraud", -1, 1)
+    table, output = tmp_path / "new.csv", tmp_path / "out.csv"
+    frame.to_csv(table, index=False)
+    arguments = ["score", table, "--model", scorer, "--output", output, "--label"]
+    whole = run(*arguments, "sign").stderr
+    assert "Against the label: AUROC" in whole
+    monkeypatch.setattr("aedetect.tables.reading.PART", 1)
+    marks = ["--outlier", "fraud"], ["--normal", "fine"]
+    assert {run(*arguments, "truth", *mark).stderr for mark in marks} == {whole}
+    assert run(*arguments, "sign").stderr == whole
+    output.unlink()
+    wrong = CliRunner().invoke(main, [*map(str, arguments), "truth", "--outlier", "theft"])
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert "column 'truth' holds fine, fraud and not theft" in wrong.stderr
+    assert not output.exists()
+
+
 def test_a_single_row_is_scored(mixed, scorer, tmp_path):
     table = tmp_path / "one.csv"
     pd.read_csv(mixed).head(1).to_csv(table, index=False)
