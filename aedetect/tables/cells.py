@@ -103,5 +103,5 @@ def as_times(column: pd.Series, form: str) -> np.ndarray:
     if not is_datetime64_any_dtype(column.dtype):
         cells = pd.Series(as_text(column))
     times = pd.to_datetime(cells, format=form or None, errors="coerce", utc=True)
-    days = (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
-    return np.asarray(days, np.float64)
+    microseconds = times.dt.tz_localize(None).dt.as_unit("us").to_numpy()  # nanoseconds end in 2262
+    return np.asarray((microseconds - np.datetime64(0, "us")) / np.timedelta64(1, "D"))

@@ -13,6 +13,7 @@ from ..rows.limits import LARGEST
 from .cells import as_numbers, as_text, as_times, time_format
 
 UNKNOWN = "(missing)"
+YEARS = -719_162, 2_932_896  # days from 1970 to the beginning of year 1, and to the end of 9999
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,11 @@ class Time(Column):
         return np.column_stack([values, *(f(a) for a in angles for f in (np.sin, np.cos))])
 
     def decode(self, block: np.ndarray) -> np.ndarray:
-        days = np.clip(block[:, 0], -1e5, 1e5)
-        return np.asarray(pd.to_datetime(days, unit="D", errors="coerce").round("s"))
+        seconds = np.clip(block[:, 0], *YEARS) * 86400
+        known = ~np.isnan(seconds)
+        times = np.full(len(seconds), np.datetime64("NaT", "s"))
+        times[known] = seconds[known].round().astype("M8[s]")
+        return times
 
 
 @dataclass(frozen=True)

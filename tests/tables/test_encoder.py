@@ -84,6 +84,27 @@ def test_times_in_text(form, rng):
     np.testing.assert_array_equal(found, (times - pd.Timestamp(0)) / pd.Timedelta(days=1))
 
 
+NEWER = pd.__version__ >= "3"  # older versions read no such text
+
+
+@pytest.mark.parametrize("kind", ["datetime64[s]", *(["text"] if NEWER else [])])
+@pytest.mark.parametrize("far", ["9999-12-31", "0001-01-01"])
+def test_times_may_be_of_any_year(far, kind, rng):
+    near = np.datetime64("2024-01-01", "s") + rng.integers(0, 10**7, 60)
+    times = pd.Series(np.append(near, np.array([far, "NaT"], "M8[s]")))
+    cells = times if kind != "text" else times.dt.strftime("%Y-%m-%dT%H:%M:%S")
+    table = pd.DataFrame({"when": cells, "x": rng.normal(size=62)})
+    encoder = TableEncoder().fit(table)
+    assert [type(column) for column in encoder.columns_] == [Time, Number]
+    rows = encoder.transform(table)
+    expected = (times.to_numpy() - np.datetime64(0, "s")) / np.timedelta64(86400, "s")
+    np.testing.assert_array_equal(rows[:, 0], expected)
+    for told in (encoder.inverse_transform(rows), encoder.values(table)):
+        np.testing.assert_array_equal(told["when"].to_numpy("M8[s]"), times.to_numpy())
+    beyond = encoder.inverse_transform(rows * 1e12)["when"]  # what a network may make of it
+    assert beyond.notna().equals(times.notna())
+
+
 def test_each_column_is_read_as_what_it_holds(table):
     encoder = TableEncoder().fit(table)
     kinds = {column.name: type(column) for column in encoder.columns_}
