@@ -15,6 +15,7 @@ from .cells import MISSING
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 NO_DELIMITERS = '+-."\r\n\0'  # of numbers and of quoted fields, or between rows
 HEAD = 2**18  # characters that are looked at, and more if that is no whole line
+LOOKED_AT = 1000  # rows that tell whether there is a header
 MAX_HEADER = 2**24  # characters of a line, before anything else of a file is known
 NUMBER = re.compile(r"^\s*[-+]?[\d.,]*\d[\d.,]*(e[-+]?\d+)?\s*%?$", re.IGNORECASE)
 COMMA = re.compile(r"^\s*[-+]?(\d{1,3}(\.\d{3})+|\d+),\d+\s*$")
@@ -83,14 +84,13 @@ def dialect_of(
     text = _head(path, zipped, encoding)
     delimiter = delimiter or _delimiter_of(text)
     rows = _rows(text, delimiter)
-    first, others = (rows[0], rows[1:]) if rows else ([], [])
     if header is None:
-        header = not others or not _is_data(first, others, {*MISSING, *na_values})
-    cells = [cell for row in others for cell in row]
+        header = has_header(rows, na_values)
+    cells = [cell for row in rows[1:] for cell in row]
     commas = sum(map(bool, map(COMMA.match, cells)))
     points = sum(map(bool, map(POINT.match, cells)))
     decimal = "," if delimiter != "," and commas > points else "."
-    return Dialect(encoding, delimiter, decimal, header, first, zipped)
+    return Dialect(encoding, delimiter, decimal, header, rows[0] if rows else [], zipped)
 
 
 def _open(path: Path, zipped: bool, *args: Any, **kwargs: Any) -> Any:
@@ -131,7 +131,7 @@ def _head(path: Path, zipped: bool, encoding: str) -> str:
     return text
 
 
-def _rows(text: str, delimiter: str, most: int = 1000) -> list[list[str]]:
+def _rows(text: str, delimiter: str, most: int = LOOKED_AT) -> list[list[str]]:
     """The first rows that hold anything."""
     found = []
     for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
@@ -156,16 +156,19 @@ def _delimiter_of(text: str) -> str:
     return max(DELIMITERS, key=agreement)
 
 
-def _is_data(first: list[str], others: list[list[str]], gaps: set[str]) -> bool:
-    """Say whether the first line is like those below: a number or gap where they have numbers."""
+def has_header(rows: list[list[str]], na_values: Sequence[str]) -> bool:
+    """Say whether the first row names columns: not if, like those below, it has numbers or gaps."""
+    if len(rows) < 2:
+        return True
+    first, gaps = rows[0], {*MISSING, *na_values}
     if first == ["", *map(str, range(len(first) - 1))]:  # what pandas calls nameless columns
-        return False
+        return True
 
     def given(cells: list[str]) -> list[str]:
         return [c for c in cells if c.strip() not in gaps and c.strip().lower() not in gaps]
 
-    columns = [given([row[j] for row in others if j < len(row)]) for j in range(len(first))]
+    columns = [given([row[j] for row in rows[1:] if j < len(row)]) for j in range(len(first))]
     numeric = [j for j, c in enumerate(columns) if c and all(map(NUMBER.match, c))]
     if names := given([first[j] for j in numeric]):
-        return all(map(NUMBER.match, names))
-    return len(set(first)) < len(first)  # names differ
+        return not all(map(NUMBER.match, names))
+    return len(set(first)) == len(first)

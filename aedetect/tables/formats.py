@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from .dialect import NO_DELIMITERS, Dialect, dialect_of
+from .dialect import LOOKED_AT, NO_DELIMITERS, Dialect, dialect_of, has_header
 from .text import brief, listed
 
 UNREADABLE = (  # what a broken text file, or a broken gzip file, raises
@@ -89,12 +89,32 @@ def _opened(path: Path, dialect: Dialect, na_values: Sequence[str], n_rows: int 
     )
 
 
-def read_whole(path: Path, how: Reading, _: int | None) -> Iterator[pd.DataFrame]:
-    """Feather or Excel, at once."""
-    kind = "excel" if path.suffix.lower().startswith(".xls") else "feather"
+def read_feather(path: Path, how: Reading, _: int | None) -> Iterator[pd.DataFrame]:
+    """Feather, at once."""
     _refuse_large(path, path.stat().st_size, how.max_bytes)
-    with _needs_extra(kind, path), _readable_as(kind.capitalize(), path, Exception):
-        yield pd.read_feather(path) if kind == "feather" else pd.read_excel(path)
+    with _needs_extra("feather", path), _readable_as("Feather", path, Exception):
+        frame = pd.read_feather(path)
+    yield frame
+
+
+def read_excel(path: Path, how: Reading, _: int | None) -> Iterator[pd.DataFrame]:
+    """The first sheet of an Excel file, at once."""
+    _refuse_large(path, path.stat().st_size, how.max_bytes)
+    with (
+        _needs_extra("excel", path),
+        _readable_as("Excel", path, Exception),
+        pd.ExcelFile(path) as book,
+    ):
+        head = pd.read_excel(book, header=None, dtype=object, nrows=LOOKED_AT)
+        rows = [["" if pd.isna(cell) else str(cell) for cell in row] for row in head.to_numpy()]
+        header = has_header(rows, how.na_values) if how.header is None else how.header
+        frame = pd.read_excel(book, header=0 if header else None, na_values=[*how.na_values])
+    if header:
+        refuse_duplicates(path, [name for row in rows[:1] for name in row if name])
+    else:
+        dialect = Dialect("utf-8", "", ".", header, [""] * frame.shape[1], zipped=False)
+        frame.columns, frame.attrs = dialect.names, {"notes": dialect.notes}
+    yield frame
 
 
 def read_parquet(path: Path, how: Reading, n_cells: int | None) -> Iterator[pd.DataFrame]:

@@ -110,6 +110,23 @@ def test_other_files(suffix, table, tmp_path):
     np.testing.assert_array_equal(numbers(read_table(path)), numbers(table))
 
 
+def test_excel_is_read_as_text_files_are(tmp_path):
+    path = tmp_path / "table.xlsx"
+    cells = pd.DataFrame([["a", "b", "a"], [1, -999, 3], [4, 5, "gone"], [7, 8.5, 9]])
+    cells.to_excel(path, header=False, index=False)
+    with pytest.raises(ValueError, match="several columns named 'a'; rename"):
+        read_table(path)
+    cells.iloc[1:].to_excel(path, header=False, index=False)
+    for header in (None, False):
+        frame = read_table(path, header=header, na_values=("-999", "gone"))
+        assert "no header; columns are called column_1 to column_3" in frame.attrs["notes"][0]
+        assert list(frame.columns) == ["column_1", "column_2", "column_3"]
+        np.testing.assert_array_equal(frame, [[1, np.nan, 3], [4, 5, np.nan], [7, 8.5, 9]])
+    assert list(read_table(path, header=True).columns) == ["1", "-999", "3"]
+    cells.iloc[:, :2].to_excel(path, header=False, index=False)
+    assert list(read_table(path).columns) == ["a", "b"]
+
+
 @pytest.mark.parametrize(("suffix", "module"), [(".xlsx", "openpyxl"), (".parquet", "pyarrow")])
 def test_what_to_install_is_named(suffix, module, table, tmp_path, monkeypatch):
     path = tmp_path / f"table{suffix}"
