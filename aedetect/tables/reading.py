@@ -53,8 +53,9 @@ def read_table(
     na_values : sequence of str
         Texts that mean a missing cell, beside empty cells.
     max_bytes : int, default=2**30
-        Larger tables are refused before they are read. The size is that of the text, decompressed,
-        or 8 times the number of cells in Parquet.
+        Larger tables are refused, before or while they are read. The size is that of the text or
+        the Excel file, decompressed, or that of the cells of Parquet and Feather, each of at least
+        8 bytes.
 
     Returns
     -------

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aedetect import TableEncoder
-from aedetect.tables.reading import read_table
+from aedetect.tables.reading import Reading, read_parts, read_table
 
 
 @pytest.fixture
@@ -149,6 +150,44 @@ def test_texts_that_mean_a_gap(tmp_path):
     (tmp_path / "in.csv").write_text("a,b\n1,2\n-999,3\n?,4\n5,6\n")
     found = numbers(read_table(tmp_path / "in.csv", na_values=("-999",)))
     np.testing.assert_array_equal(found[:, 0], [1, np.nan, np.nan, 5])
+
+
+ZEROS = pd.DataFrame(np.zeros((100_000, 2)), columns=["a", "b"])
+LONG = [f"{i}" * 100_000 for i in range(2)] * 50
+LARGE = {  # files of some kilobytes, and the least that is in them
+    "zeros.feather": (ZEROS, 1_599_999),
+    "zeros.xlsx": (ZEROS.head(3000), 100_000),
+    "texts.parquet": (pd.DataFrame({"a": LONG, "b": 1.0}), 10_000_000),
+    "lists.parquet": (pd.DataFrame({"a": [LONG[:10]] * 10, "b": 1.0}), 9_999_999),
+    "categories.parquet": (pd.DataFrame({"a": pd.Categorical(LONG), "b": 1.0}), 200_000),
+    "categories.feather": (pd.DataFrame({"a": pd.Categorical(LONG), "b": 1.0}), 200_000),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_tables_that_unpack_to_much_are_refused(name, tmp_path):
+    frame, size = LARGE[name]
+    kind = Path(name).suffix
+    write = {".feather": frame.to_feather, ".parquet": frame.to_parquet}.get(kind)
+    write(tmp_path / name) if write else frame.to_excel(tmp_path / name, index=False)
+    assert (tmp_path / name).stat().st_size < size / 2
+    with pytest.raises(ValueError, match=f"{name} holds more than {size:,} bytes"):
+        read_table(tmp_path / name, max_bytes=size)
+    read = read_table(tmp_path / name, max_bytes=3 * size)
+    pd.testing.assert_frame_equal(read, frame, check_dtype=False)
+
+
+@pytest.mark.parametrize("index", [["when"], ["when", "name"], [None]])
+def test_an_index_that_was_saved_is_a_column(index, table, tmp_path):
+    table = table.assign(when=pd.date_range("2024", periods=len(table), tz="Europe/Berlin"))
+    saved = table.set_index("when").rename_axis(None) if index == [None] else table.set_index(index)
+    saved.to_parquet(tmp_path / "table.parquet")
+    names = ["__index_level_0__"] if index == [None] else index
+    frame = read_table(tmp_path / "table.parquet")
+    assert set(frame.columns) == {*saved.columns, *names}
+    assert list(frame[names[0]]) == list(table["when"])
+    (part,) = read_parts(tmp_path / "table.parquet", Reading(), 10**6)
+    pd.testing.assert_frame_equal(part, frame)
 
 
 def test_broken_files(tmp_path):
