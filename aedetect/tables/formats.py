@@ -164,7 +164,7 @@ FEW = 1000  # rows
 
 
 def _no_larger(path: Path, batches: Iterator[Any], size: int, max_bytes: int) -> Iterator[Any]:
-    """Batches of Arrow, up to where cells, of at least 8 bytes each, take too much beside `size`."""
+    """Batches of Arrow, until cells, of at least 8 bytes each, take too much beside `size`."""
     categories: dict[int, int] = {}
     for batch in batches:
         for j, column in enumerate(batch.columns):
