@@ -8,7 +8,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
 
 MISSING = ("", "?", "-", "na", "n/a", "#n/a", "nan", "null", "none")  # in any case
-UNIT = re.compile(r"^[$€£¥]\s*|\s*[%€$£¥]$")
+UNIT = re.compile(r"^([-+]?)[$€£¥]\s*|\s*[%€$£¥]$")
 THOUSANDS = re.compile(r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$")
 GROUPED = r"[1-9]\d{0,2}(\.\d{3})+"
 DECIMAL_COMMA = re.compile(rf"^[-+]?({GROUPED}|\d+)?(,\d+)?(e[-+]?\d+)?$", re.IGNORECASE)
@@ -66,7 +66,7 @@ def _numbers(cells: np.ndarray) -> np.ndarray:
 
 
 def _plain(text: str, decimal: str) -> str:
-    text = UNIT.sub("", text)
+    text = UNIT.sub(r"\1", text)
     if decimal == "," and DECIMAL_COMMA.match(text):
         return text.replace(".", "").replace(",", ".")
     return text.replace(",", "") if THOUSANDS.match(text) else text

@@ -40,6 +40,7 @@ def table(rng):
     [
         ("1,234.5", 1234.5), ("5 %", 5), ("$3", 3), ("€ 3", 3), ("3 €", 3), ("-1e-3", -1e-3),
         ("+7", 7), (" 8 ", 8), ("1,000,000", 1e6), ("9" * 400, np.inf),
+        ("-$3", -3), ("$-3", -3), ("+£ 3", 3), ("-$1,234.5", -1234.5),
     ],
 )  # fmt: skip
 def test_numbers_in_text(text, number):
@@ -55,7 +56,9 @@ def test_missing_in_text(text):
     assert not wrong.any()
 
 
-@pytest.mark.parametrize("text", ["1,23", "abc", "1.2.3", "1 2", "0x10", "12:30"])
+@pytest.mark.parametrize(
+    "text", ["1,23", "abc", "1.2.3", "1 2", "0x10", "12:30", "-$-3", "--$3", "$"]
+)
 def test_text_that_is_no_number(text):
     assert as_numbers(pd.Series([text]))[1].all()
 
