@@ -91,7 +91,7 @@ def detected(
     truth = None if label is None else Truth(label, outlier, normal).of_whole(frame)
     rows = without(frame, [*exclude, *([] if label is None else [label])])
     notes = [*frame.attrs.get("notes", [])]
-    pipeline = prepare(_pipeline(detector, rows, 0.0, seed, device, keep, notes)).fit(rows)
+    pipeline = _learned(prepare(_pipeline(detector, rows, 0.0, seed, device, keep, notes)), rows)
     found = explain_rows(pipeline, rows)
     scores = found["score"].to_numpy()
     if contamination == "auto":
@@ -139,8 +139,7 @@ def fitted(
     _check_device(device)
     rows, notes = without(frame, exclude), [*frame.attrs.get("notes", [])]
     pipeline = prepare(_pipeline(detector, rows, contamination, seed, device, keep, notes))
-    pipeline.fit(rows)
-    save(pipeline, model)
+    save(_learned(pipeline, rows), model)
     yield from notes + _compared(pipeline[-1])
     share = FALSE_ALARMS if contamination == "auto" else contamination
     yield (
@@ -260,6 +259,22 @@ def _pipeline(
     else:
         detector = robust_autoencoder(contamination=contamination, random_state=seed, device=device)
     return make_pipeline(encoder, StandardScaler(), detector)
+
+
+def _learned(pipeline: Pipeline, rows: pd.DataFrame) -> Pipeline:
+    """Fit; a row without a value is named as rows are here, counted from 1."""
+    try:
+        return pipeline.fit(rows)
+    except ValueError as error:
+        encoder = pipeline[0]
+        if hasattr(encoder, "columns_"):  # else it is the encoder that refuses
+            empty = np.isnan(encoder.transform(rows)).all(axis=1)
+            if empty.any():
+                raise ValueError(
+                    f"row {empty.argmax() + 1} has no value in a column that is used; "
+                    f"{empty.sum()} of {len(rows)} rows are so. Drop them"
+                ) from error
+        raise
 
 
 def _of_series(encoder: TableEncoder) -> list[str]:
