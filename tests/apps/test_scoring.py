@@ -123,6 +123,20 @@ def test_rows_are_shown_as_programs_read_them(mixed, scorer):
     assert as_csv["score"].is_monotonic_increasing
 
 
+def test_json_has_every_digit_and_null_for_gaps(capsys):
+    numbers = [1e-12, -1 / 3, np.nan, np.inf, np.int64(3), 5e-324]
+    times = [pd.Timestamp("2024-01-01T02:03:04"), pd.NaT, *["x\n\x1b"] * 4]
+    rows = pd.DataFrame({"score": -np.pi * np.arange(6), "observed_1": numbers, "mixed": times})
+    rows["object"] = pd.Series(numbers, dtype=object)
+    show(rows, "json")
+    lines = capsys.readouterr().out.splitlines()
+    told = [json.loads(line, parse_constant=pytest.fail) for line in lines]
+    expected = [1e-12, -1 / 3, None, None, 3, 5e-324]
+    assert [row["object"] for row in told] == [row["observed_1"] for row in told] == expected
+    assert [row["score"] for row in told] == rows["score"].tolist()
+    assert [row["mixed"] for row in told] == ["2024-01-01T02:03:04", None, *["x\n\x1b"] * 4]
+
+
 def test_a_terminal_gets_reasons_that_fit_it(mixed, scorer, monkeypatch, capsys):
     rows = pd.read_csv(
         io.StringIO(run("score", mixed, "--model", scorer, "--format", "csv").stdout)
