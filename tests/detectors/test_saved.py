@@ -37,6 +37,7 @@ from aedetect import (
     Dense,
     PCADetector,
     RobustCore,
+    Threshold,
     VariationalAutoencoder,
     load,
     save,
@@ -327,11 +328,26 @@ def test_forged_contents_are_refused(kind, saved, tmp_path):
         load(tmp_path / "forged")
 
 
-def test_a_memory_of_pickles_is_refused_wherever_it_is(tmp_path):
-    path, inner = tmp_path / "model", make_pipeline(StandardScaler())
-    save(make_pipeline(make_column_transformer((inner, [0, 1, 2])), PCADetector()).fit(X), path)
+INNER = make_pipeline(StandardScaler())
+COLUMNS = make_pipeline(make_column_transformer((INNER, [0, 1, 2])), PCADetector())
+AROUND = Threshold(estimator=make_pipeline(StandardScaler(), PCADetector()))
+
+
+@pytest.mark.parametrize(
+    ("model", "place"),
+    [
+        (COLUMNS, (*SCALER, "transformers", 0, "tuple", 1, "parts")),
+        (COLUMNS, (*SCALER, "transformers_", 0, "tuple", 1, "parts")),
+        (AROUND, ("parts", "estimator", "parts")),
+        (AROUND, ("parts", "estimator_", "parts")),
+    ],
+    ids=["columns", "fitted columns", "estimator", "fitted estimator"],
+)
+def test_a_memory_of_pickles_is_refused_wherever_it_is(model, place, tmp_path):
+    path = tmp_path / "model"
+    save(clone(model).fit(X), path)
     tree, arrays, _ = taken_apart(path.read_bytes())
-    within = part_of(tree, *SCALER, "transformers", 0, "tuple", 1, "parts")
+    within = part_of(tree, *place)
     assert within["memory"] is None
     within["memory"] = "folder"
     path.write_bytes(forged(tree, arrays))
