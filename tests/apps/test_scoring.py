@@ -1,5 +1,6 @@
 """Scoring with a model from a shell: some rows at a time, shown to people and to programs."""
 
+import errno
 import io
 import json
 import re
@@ -92,6 +93,18 @@ def test_a_part_may_lack_a_mark_but_not_all_parts(mixed, scorer, tmp_path, monke
     assert (wrong.exit_code, wrong.stdout) == (2, "")
     assert "column 'truth' holds fine, fraud and not theft" in wrong.stderr
     assert not output.exists()
+
+
+def test_a_table_that_ends_unreadably_is_what_is_named(mixed, scorer, tmp_path, monkeypatch):
+    def parts(*_):
+        yield pd.read_csv(mixed)
+        raise OSError(errno.EIO, "Input/output error", "new.csv")
+
+    monkeypatch.setattr("aedetect.tables.reading.read_parts", parts)
+    arguments = ["score", "new.csv", "--model", str(scorer), "--output", str(tmp_path / "out.csv")]
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.stderr) == (2, "Error: new.csv: Input/output error\n")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_single_row_is_scored(mixed, scorer, tmp_path):
