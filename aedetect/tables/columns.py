@@ -13,6 +13,7 @@ from ..rows.limits import LARGEST
 from .cells import as_numbers, as_text, as_times, time_format
 
 UNKNOWN = "(missing)"
+TRUTHS = {"0": "False", "0.0": "False", "1": "True", "1.0": "True"}  # how others write booleans
 YEARS = -719_162, 2_932_896  # days from 1970 to the beginning of year 1, and to the end of 9999
 
 
@@ -150,7 +151,10 @@ class Category(Column):
             raise ValueError(f"column {self.name!r} has {len(self.counts)} counts of categories")
 
     def read(self, column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-        return texts_of(column), np.zeros(len(column), bool)
+        texts = texts_of(column)
+        if {UNKNOWN, *TRUTHS.values()} >= {*self.categories}:
+            texts = np.array([TRUTHS.get(text, text) for text in texts], object)
+        return texts, np.zeros(len(column), bool)
 
     @property
     def _shown(self) -> list[str]:

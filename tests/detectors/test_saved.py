@@ -31,6 +31,7 @@ from sklearn.preprocessing import (
 from sklearn.tree import DecisionTreeClassifier
 
 from aedetect import (
+    AnomalyDetector,
     Autoencoder,
     AutoencoderEnsemble,
     DenoisingAutoencoder,
@@ -326,6 +327,32 @@ def test_forged_contents_are_refused(kind, saved, tmp_path):
     (tmp_path / "forged").write_bytes(forged(tree, arrays))
     with pytest.raises(ValueError, match="cannot be loaded: "):
         load(tmp_path / "forged")
+
+
+def unsorted(surprise, arrays):
+    name = surprise["sorted"]["array"]
+    arrays[name] = arrays[name][::-1].copy()
+
+
+def without_networks(surprise, _):
+    if surprise["part"]["class"] == "Swaps":
+        surprise["part"]["parts"]["nets"] = []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(unsorted, "not in ascending order"), (without_networks, "no network to tell swaps")],
+)
+def test_surprises_that_cannot_be_told_are_refused(change, message, tmp_path):
+    path = tmp_path / "model"
+    save(AnomalyDetector(contamination=0.1, random_state=0).fit(X[:, :4]), path)
+    tree, arrays, _ = taken_apart(path.read_bytes())
+    for surprise in part_of(tree, "parts", "model_", "parts", "others"):
+        change(surprise["parts"], arrays)
+    arrays = {name: array for name, array in arrays.items() if name in named(tree)}
+    path.write_bytes(forged(tree, arrays))
+    with pytest.raises(ValueError, match=f"cannot be loaded: .*{message}"):
+        load(path)
 
 
 INNER = make_pipeline(StandardScaler())

@@ -205,6 +205,17 @@ def test_unseen_texts_are_surprising(table):
     assert (detector.score_samples(strange) < np.quantile(usual, 0.05)).mean() > 0.8
 
 
+@pytest.mark.parametrize("kind", [int, float, "Int8", "boolean", object, str])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_booleans_may_be_written_as_0_and_1(as_text, kind, table):
+    encoder = TableEncoder().fit(table)
+    new = table["new"].astype(kind)
+    other = table.assign(new=new.astype(str) if as_text else new)
+    np.testing.assert_array_equal(encoder.transform(other), encoder.transform(table))
+    back = encoder.inverse_transform(encoder.transform(other))
+    assert (back["new"] == table["new"].astype(str)).all()
+
+
 def test_gaps_are_no_surprise(table, rng):
     gappy = table.mask(rng.random(table.shape) < 0.1)
     detector = make_detector(Autoencoder(epochs=5, random_state=0))
