@@ -97,6 +97,25 @@ def _all_are_times(texts: np.ndarray, form: str) -> bool:
     return bool(pd.to_datetime(texts, format=form, errors="coerce", utc=True).notna().all())
 
 
+def zone_of(column: pd.Series, form: str) -> str:
+    """The zone of times, or of the first one where each has its own; "" where there is none."""
+    if is_datetime64_any_dtype(column.dtype):
+        zone = column.dt.tz
+    else:
+        first = next(text for text in as_text(column) if text is not None)
+        zone = pd.to_datetime(first, format=form).tz
+    return "" if zone is None else str(zone) if is_zone(str(zone)) else "UTC"
+
+
+def is_zone(name: str) -> bool:
+    """Whether a time zone is known by that name."""
+    try:
+        pd.Timestamp(0, tz=name)
+    except (AttributeError, LookupError, ValueError):  # what pandas raises varies
+        return False
+    return True
+
+
 def as_times(column: pd.Series, form: str) -> np.ndarray:
     """Cells as days since 1970 in float64, NaN where one is missing or no time in that format."""
     cells: Any = column
