@@ -103,13 +103,13 @@ model_option = click.option(
 READING = ("delimiter", "header", "encoding", "na_values", "max_bytes")
 SHOWING = ("top", "form", "fail_on_anomaly")
 parts_reading = _options(
-    click.option("--delimiter", help="Between the fields of a text file; noticed by default."),
+    click.option("--delimiter", help="Separates the fields of a text file; detected by default."),
     click.option(
         "--header/--no-header", default=None, help="Whether the first line names the columns."
     ),
-    click.option("--encoding", help="Of a text file, such as latin-1; noticed by default."),
+    click.option("--encoding", help="Of a text file, such as latin-1; detected by default."),
     click.option(
-        "--na-values", multiple=True, metavar="TEXT", help="Means a missing cell; may be repeated."
+        "--na-values", multiple=True, metavar="TEXT", help="Marks a missing cell; may be repeated."
     ),
 )
 reading = _options(
@@ -119,7 +119,7 @@ reading = _options(
         type=click.IntRange(1),
         default=MAX_BYTES,
         show_default=True,
-        help="Refuse a table that is larger, once unpacked; it takes six times as much memory.",
+        help="Refuse tables that are larger once unpacked; they take six times as much memory.",
     ),
 )
 learning = _options(
@@ -127,14 +127,14 @@ learning = _options(
         "--exclude", multiple=True, metavar="COLUMN", help="Leave a column out; may be repeated."
     ),
     click.option(
-        "--keep", multiple=True, metavar="COLUMN", help="Do not leave out; may be repeated."
+        "--keep", multiple=True, metavar="COLUMN", help="Use a column in any case; may be repeated."
     ),
     click.option(
         "--detector",
         type=click.Choice(DETECTORS),
         default="auto",
         show_default=True,
-        help="auto: the default detector where that takes a minute, else an autoencoder.",
+        help="auto: the default detector if that takes about a minute, else an autoencoder.",
     ),
     click.option(
         "--contamination",
@@ -144,14 +144,14 @@ learning = _options(
         help="Share of rows to flag.",
     ),
     click.option("--seed", type=SEED, default=0, show_default=True),
-    click.option("--device", default="auto", show_default=True, help="cpu, cuda, ..."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ..."),
 )
 truth = _options(
     click.option(
         "--label",
         metavar="COLUMN",
-        help="Column with the truth: +1 inlier, -1 outlier, or see --outlier and --normal. Not "
-        "learned from.",
+        help="Column with the truth, not learned from: +1 for inliers and -1 for outliers, unless "
+        "--outlier or --normal is given.",
     ),
     click.option(
         "--outlier",
@@ -159,14 +159,14 @@ truth = _options(
         metavar="VALUE",
         help="Value of the label column that marks outliers; may be repeated.",
     ),
-    click.option("--normal", metavar="VALUE", help="Value that marks all other rows."),
+    click.option("--normal", metavar="VALUE", help="Value of all rows but the outliers."),
 )
 showing = _options(
     click.option(
         "--output", type=click.Path(path_type=Path), help="Write all scored rows to this CSV."
     ),
     click.option(
-        "--top", type=click.IntRange(0), default=10, show_default=True, help="Rows to show."
+        "--top", type=click.IntRange(0), default=10, show_default=True, help="Rows shown at most."
     ),
     click.option(
         "--format",
@@ -174,16 +174,16 @@ showing = _options(
         type=click.Choice(FORMS),
         default="table",
         show_default=True,
-        help="Of the rows shown; json is one object a line.",
+        help="Of the rows shown; json is one object per line.",
     ),
-    click.option("--fail-on-anomaly", is_flag=True, help="Exit with 1 if a row is flagged."),
+    click.option("--fail-on-anomaly", is_flag=True, help="Exit with code 1 if a row is flagged."),
 )
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="aedetect")
 def main() -> None:
-    """Find the strange rows of a table with an autoencoder."""
+    """Find the strange rows of a table."""
 
 
 @main.command()
@@ -193,9 +193,9 @@ def detect(table: Path, output: Path | None, **options: Any) -> None:
     """Learn from the rows of TABLE, and score them.
 
     TABLE is a file of delimited text, also gzipped, or of Parquet, Feather or Excel; - is standard
-    input. The strangest rows go to standard output with the three columns that contribute most, a
-    summary to standard error. Rows are counted from 1, the row below the header. In the CSV, text
-    that a spreadsheet would take for a formula has an apostrophe in front.
+    input. The strangest rows go to standard output, with the three columns that contribute most,
+    and a summary goes to standard error. Rows are counted from 1, the row below the header. In the
+    CSV, text that a spreadsheet would take for a formula has an apostrophe in front.
     """
     _check_output(output, table)
     _refuse_marks(**options)
@@ -211,7 +211,7 @@ def detect(table: Path, output: Path | None, **options: Any) -> None:
 @model_option
 @_options(learning, reading)
 def fit(table: Path, model: Path, **options: Any) -> None:
-    """Learn from the rows of TABLE, which should be normal ones, and write the model to a file."""
+    """Learn from the rows of TABLE, which should be normal, and write the model to a file."""
     _check_output(model, table, csv=False)
     frame = _read(table, options)
 
@@ -226,7 +226,7 @@ def fit(table: Path, model: Path, **options: Any) -> None:
 @model_option
 @_options(showing, truth, parts_reading)
 def score(table: Path, model: Path, output: Path | None, **options: Any) -> None:
-    """Score the rows of TABLE with a model that was fitted before, some at a time."""
+    """Score the rows of TABLE with a fitted model, reading a part of the table at a time."""
     _check_output(output, table, model)
     _refuse_marks(**options)
     showing, frames = _taken(SHOWING, options), _read_parts(table, options)
@@ -239,8 +239,8 @@ def score(table: Path, model: Path, output: Path | None, **options: Any) -> None
 @main.command()
 @table_argument
 @model_option
-@click.option("--row", type=click.IntRange(1), required=True, help="Which row, from 1.")
-@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Columns.")
+@click.option("--row", type=click.IntRange(1), required=True, help="Its number, from 1.")
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Columns shown.")
 @parts_reading
 def explain(table: Path, model: Path, row: int, top: int, **options: Any) -> None:
     """Say what is strange in a row of TABLE."""
@@ -255,7 +255,7 @@ def explain(table: Path, model: Path, row: int, top: int, **options: Any) -> Non
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path))
 def info(model: Path) -> None:
-    """Say what is in a model's file."""
+    """Describe the model in a file."""
     from .work import described
 
     for line in described(model):
@@ -268,7 +268,7 @@ def info(model: Path) -> None:
     type=click.Path(path_type=Path),
     default="demo",
     show_default=True,
-    help="Folder for the CSV and PNG files; made if missing.",
+    help="Folder for the CSV and PNG files; created if missing.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True)
 def demo(output_dir: Path, seed: int) -> None:
