@@ -37,14 +37,23 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     with _signals_unwind():
         try:
-            temporary.touch(mode=0o600, exist_ok=False)
+            with _named(path):
+                temporary.touch(mode=0o600, exist_ok=False)
             yield temporary
-            temporary.chmod(mode)
-            os.replace(temporary, path)
-        except OSError as error:
-            raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
+            with _named(path):
+                temporary.chmod(mode)
+                os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Say of a failure that it is this file's, and not that of one read meanwhile."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def _in_one_line(text: str) -> str:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="aedetect")
 def main() -> None:
-    """Find the strange rows of a table with an autoencoder."""
+    """Find the strange rows of a table."""
 
 
 @main.command()
@@ -94,9 +94,9 @@ def detect(table: Path, output: Path | None, **options: Any) -> None:
     """Learn from the rows of TABLE, and score them.
 
     TABLE is a file of delimited text, also gzipped, or of Parquet, Feather or Excel; - is standard
-    input. The strangest rows go to standard output with the three columns that contribute most, a
-    summary to standard error. Rows are counted from 1, the row below the header. In the CSV, text
-    that a spreadsheet would take for a formula has an apostrophe in front.
+    input. The strangest rows go to standard output, with the three columns that contribute most,
+    and a summary goes to standard error. Rows are counted from 1, the row below the header. In the
+    CSV, text that a spreadsheet would take for a formula has an apostrophe in front.
     """
     _check_output(output, table)
     _refuse_marks(**options)
@@ -119,8 +119,9 @@ def report(
     The detector learns from TABLE, unless --model names one; it flags about 3 % of normal rows,
     and the page has a threshold to be moved.
     """
-    _check_output(output, table, csv=False)
-    _check_output(json_path, table, "--json", csv=False)
+    read = [table] if model is None else [table, model]
+    _check_output(output, *read, csv=False)
+    _check_output(json_path, *read, option="--json", csv=False)
     _refuse_marks(**options)
     if options["model"] is not None:
         _refuse_given(ctx, LEARNING, "--model learns nothing")
@@ -137,8 +138,8 @@ def report(
 @model_option
 @with_options(learning, reading)
 def fit(table: Path, model: Path, **options: Any) -> None:
-    """Learn from the rows of TABLE, which should be normal ones, and write the model to a file."""
-    _check_output(model, table, "--model", csv=False)
+    """Learn from the rows of TABLE, which should be normal, and write the model to a file."""
+    _check_output(model, table, option="--model", csv=False)
     frame = _read(table, options)
 
     from .work import fitted
@@ -152,8 +153,8 @@ def fit(table: Path, model: Path, **options: Any) -> None:
 @model_option
 @with_options(showing, truth, parts_reading)
 def score(table: Path, model: Path, output: Path | None, **options: Any) -> None:
-    """Score the rows of TABLE with a model that was fitted before, some at a time."""
-    _check_output(output, table)
+    """Score the rows of TABLE with a fitted model, reading a part of the table at a time."""
+    _check_output(output, table, model)
     _refuse_marks(**options)
     showing, frames = _taken(SHOWING, options), _read_parts(table, options)
 
@@ -165,8 +166,8 @@ def score(table: Path, model: Path, output: Path | None, **options: Any) -> None
 @main.command()
 @table_argument
 @model_option
-@click.option("--row", type=click.IntRange(1), required=True, help="Which row, from 1.")
-@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Columns.")
+@click.option("--row", type=click.IntRange(1), required=True, help="Its number, from 1.")
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Columns shown.")
 @parts_reading
 def explain(table: Path, model: Path, row: int, top: int, **options: Any) -> None:
     """Say what is strange in a row of TABLE."""
@@ -181,7 +182,7 @@ def explain(table: Path, model: Path, row: int, top: int, **options: Any) -> Non
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path))
 def info(model: Path) -> None:
-    """Say what is in a model's file."""
+    """Describe the model in a file."""
     from .work import described
 
     for line in described(model):
@@ -194,7 +195,7 @@ def info(model: Path) -> None:
     type=click.Path(path_type=Path),
     default="demo",
     show_default=True,
-    help="Folder for the CSV and PNG files; made if missing.",
+    help="Folder for the CSV and PNG files; created if missing.",
 )
 @click.option("--seed", type=SEED, default=0, show_default=True)
 def demo(output_dir: Path, seed: int) -> None:
@@ -267,17 +268,18 @@ def _bar(pipeline: Any) -> Any:
 
 
 def _check_output(
-    output: Path | None, table: Path, name: str = "--output", *, csv: bool = True
+    output: Path | None, *read: Path, option: str = "--output", csv: bool = True
 ) -> None:
     """Refuse an output that cannot be written, before anything is computed."""
     if output is None:
         return
-    option = f"{name} {output}"
+    option = f"{option} {output}"
     if not output.resolve().parent.is_dir():
         raise FileNotFoundError(f"{option}: its folder does not exist")
     if output.exists() and not output.is_file():
         raise OSError(f"{option}: there is something that is not a file")
     if csv and output.suffix.lower() in (".parquet", ".pq", ".gz", ".xlsx"):
         raise ValueError(f"{option}: CSV is what is written; name it so")
-    if output.resolve() == table.resolve():
-        raise ValueError(f"{option}: would replace the table itself")
+    for name, path in zip(("table", "model"), read, strict=False):
+        if output.resolve() == path.resolve():
+            raise ValueError(f"{option}: would replace the {name} itself")

@@ -50,13 +50,13 @@ model_option = click.option(
     "--model", type=click.Path(path_type=Path), required=True, help="File of a fitted detector."
 )
 parts_reading = with_options(
-    click.option("--delimiter", help="Between the fields of a text file; noticed by default."),
+    click.option("--delimiter", help="Separates the fields of a text file; detected by default."),
     click.option(
         "--header/--no-header", default=None, help="Whether the first line names the columns."
     ),
-    click.option("--encoding", help="Of a text file, such as latin-1; noticed by default."),
+    click.option("--encoding", help="Of a text file, such as latin-1; detected by default."),
     click.option(
-        "--na-values", multiple=True, metavar="TEXT", help="Means a missing cell; may be repeated."
+        "--na-values", multiple=True, metavar="TEXT", help="Marks a missing cell; may be repeated."
     ),
 )
 reading = with_options(
@@ -66,7 +66,7 @@ reading = with_options(
         type=click.IntRange(1),
         default=MAX_BYTES,
         show_default=True,
-        help="Refuse a table that is larger, once unpacked; it takes six times as much memory.",
+        help="Refuse tables that are larger once unpacked; they take six times as much memory.",
     ),
 )
 learning = with_options(
@@ -74,14 +74,14 @@ learning = with_options(
         "--exclude", multiple=True, metavar="COLUMN", help="Leave a column out; may be repeated."
     ),
     click.option(
-        "--keep", multiple=True, metavar="COLUMN", help="Do not leave out; may be repeated."
+        "--keep", multiple=True, metavar="COLUMN", help="Use a column in any case; may be repeated."
     ),
     click.option(
         "--detector",
         type=click.Choice(DETECTORS),
         default="auto",
         show_default=True,
-        help="auto: the default detector where that takes a minute, else an autoencoder.",
+        help="auto: the default detector if that takes about a minute, else an autoencoder.",
     ),
     click.option(
         "--contamination",
@@ -91,14 +91,14 @@ learning = with_options(
         help="Share of rows to flag.",
     ),
     click.option("--seed", type=SEED, default=0, show_default=True),
-    click.option("--device", default="auto", show_default=True, help="cpu, cuda, ..."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ..."),
 )
 truth = with_options(
     click.option(
         "--label",
         metavar="COLUMN",
-        help="Column with the truth: +1 inlier, -1 outlier, or see --outlier and --normal. Not "
-        "learned from.",
+        help="Column with the truth, not learned from: +1 for inliers and -1 for outliers, unless "
+        "--outlier or --normal is given.",
     ),
     click.option(
         "--outlier",
@@ -106,14 +106,14 @@ truth = with_options(
         metavar="VALUE",
         help="Value of the label column that marks outliers; may be repeated.",
     ),
-    click.option("--normal", metavar="VALUE", help="Value that marks all other rows."),
+    click.option("--normal", metavar="VALUE", help="Value of all rows but the outliers."),
 )
 showing = with_options(
     click.option(
         "--output", type=click.Path(path_type=Path), help="Write all scored rows to this CSV."
     ),
     click.option(
-        "--top", type=click.IntRange(0), default=10, show_default=True, help="Rows to show."
+        "--top", type=click.IntRange(0), default=10, show_default=True, help="Rows shown at most."
     ),
     click.option(
         "--format",
@@ -121,9 +121,9 @@ showing = with_options(
         type=click.Choice(FORMS),
         default="table",
         show_default=True,
-        help="Of the rows shown; json is one object a line.",
+        help="Of the rows shown; json is one object per line.",
     ),
-    click.option("--fail-on-anomaly", is_flag=True, help="Exit with 1 if a row is flagged."),
+    click.option("--fail-on-anomaly", is_flag=True, help="Exit with code 1 if a row is flagged."),
 )
 reporting = with_options(
     click.option(

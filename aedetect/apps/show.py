@@ -1,10 +1,12 @@
 """Scored rows on standard output: for a person, a program, or another table."""
 
+import json
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import click
+import numpy as np
 import pandas as pd
 
 from ..tables.text import brief, visible
@@ -16,11 +18,20 @@ def show(rows: pd.DataFrame, form: str) -> None:
     if form == "csv":
         click.echo(inert_table(rows).to_csv(index=False), nl=False)
     elif form == "json":
-        click.echo(rows.to_json(orient="records", lines=True, date_format="iso"), nl=False)
+        for row in rows.to_dict(orient="records"):
+            plain = {name: _of_json(value) for name, value in row.items()}
+            click.echo(json.dumps(plain, separators=(",", ":")))
     elif sys.stdout.isatty():
         _show_reasons(rows)
     else:
         click.echo(visible_table(rows))
+
+
+def _of_json(value: Any) -> Any:
+    """The same to the last digit, or as JSON has it: null for what is missing or infinite."""
+    if pd.isna(value) or value in (np.inf, -np.inf):
+        return None
+    return value.isoformat() if isinstance(value, pd.Timestamp) else value
 
 
 def visible_table(rows: pd.DataFrame) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -24,6 +23,7 @@ from ..tables.columns import GOES_ON
 from ..tables.encoder import TableEncoder
 from ..tables.text import brief, listed
 from ..tables.writing import csv_file
+from .truth import Truth, agreement
 
 FDR = 0.1
 AROUND = 50  # rows read beside one that is explained: they tell a wrong cell from a wrong column
@@ -71,14 +71,6 @@ class Found:
         )
 
 
-def agreement(scores: np.ndarray, truth: np.ndarray) -> str:
-    """How scores agree with a label, in a sentence."""
-    if not 0 < truth.sum() < len(truth):
-        return f" The label calls {truth.sum()} rows outliers; AUROC needs rows of both kinds."
-    auroc, precision = (f(truth, -scores) for f in (roc_auc_score, average_precision_score))
-    return f" Against the label: AUROC {auroc:.3f}, average precision {precision:.3f}."
-
-
 def detected(
     table: Path,
     frame: pd.DataFrame,
@@ -96,10 +88,11 @@ def detected(
 ) -> Found:
     """Learn from a table, and score it."""
     check_device(device)
-    truth = None if label is None else is_outlier(frame, label, outlier, normal)
+    truth = None if label is None else Truth(label, outlier, normal).of_whole(frame)
     rows = without(frame, [*exclude, *([] if label is None else [label])])
     notes = [*frame.attrs.get("notes", [])]
-    pipeline = prepare(new_pipeline(detector, rows, 0.0, seed, device, keep, notes)).fit(rows)
+    pipeline = prepare(new_pipeline(detector, rows, 0.0, seed, device, keep, notes))
+    learned(pipeline, rows)
     found = explain_rows(pipeline, rows)
     scores = found["score"].to_numpy()
     if contamination == "auto":
@@ -147,8 +140,7 @@ def fitted(
     check_device(device)
     rows, notes = without(frame, exclude), [*frame.attrs.get("notes", [])]
     pipeline = prepare(new_pipeline(detector, rows, contamination, seed, device, keep, notes))
-    pipeline.fit(rows)
-    save(pipeline, model)
+    save(learned(pipeline, rows), model)
     yield from notes + _compared(pipeline[-1])
     share = FALSE_ALARMS if contamination == "auto" else contamination
     yield (
@@ -170,14 +162,17 @@ def scored(
     first = next(frames)
     pipeline = load(model)
     known = getattr(pipeline[-1], "calibration_scores_", None)
+    truth = None if label is None else Truth(label, outlier, normal)
 
     def parts() -> Iterator[tuple[pd.DataFrame, np.ndarray | None]]:
         for frame in chain([first], frames):
-            truth = None if label is None else is_outlier(frame, label, outlier, normal)
+            outliers = None if truth is None else truth(frame)
             rows = explain_rows(pipeline, frame if label is None else without(frame, [label]))
             if known is not None:
                 rows.insert(2, "p_value", p_values(rows["score"].to_numpy(), known))
-            yield rows, truth
+            yield rows, outliers
+        if truth is not None:
+            truth.check()
 
     def verdict(k: int, n: int) -> str:
         expected = f" Of {n} normal rows, about {FALSE_ALARMS * n:.0f} would be."
@@ -268,6 +263,22 @@ def new_pipeline(
     return make_pipeline(encoder, StandardScaler(), detector)
 
 
+def learned(pipeline: Pipeline, rows: pd.DataFrame) -> Pipeline:
+    """Fit; a row without a value is named as rows are here, counted from 1."""
+    try:
+        return pipeline.fit(rows)
+    except ValueError as error:
+        encoder = pipeline[0]
+        if hasattr(encoder, "columns_"):  # else it is the encoder that refuses
+            empty = np.isnan(encoder.transform(rows)).all(axis=1)
+            if empty.any():
+                raise ValueError(
+                    f"row {empty.argmax() + 1} has no value in a column that is used; "
+                    f"{empty.sum()} of {len(rows)} rows are so. Drop them"
+                ) from error
+        raise
+
+
 def _of_series(encoder: TableEncoder) -> list[str]:
     """What to say of values in the order of time."""
     if len(encoder.columns_) > 1 or GOES_ON not in encoder.left_out_.values():
@@ -298,32 +309,6 @@ def without(frame: pd.DataFrame, exclude: Sequence[str]) -> pd.DataFrame:
     if rows.shape[1] < 2:
         raise ValueError(f"{rows.shape[1]} column(s) left to learn from; at least two are needed")
     return rows
-
-
-def is_outlier(
-    frame: pd.DataFrame, label: str, outlier: Sequence[str], normal: str | None
-) -> np.ndarray:
-    """Which rows the label column calls outliers."""
-    if label not in frame.columns:
-        raise ValueError(f"--label {brief(label)}: no such column")
-    missing = frame[label].isna().to_numpy()
-    if missing.any():
-        row = missing.argmax() + 1 + frame.attrs.get("first_row", 0)
-        raise ValueError(f"column {brief(label)!r}, row {row} is missing; every row needs a label")
-    values = frame[label].astype(object).map(lambda x: str(x).strip())
-    found = sorted(values.unique())
-    marks = [*outlier] if normal is None else [normal]
-    if not marks and set(found) <= {"1", "-1", "1.0", "-1.0", "+1"}:
-        return values.str.startswith("-").to_numpy()
-    unknown = [mark for mark in marks if mark not in found]
-    if unknown or not marks:
-        shown = ", ".join(map(brief, found[:8])) + (", ..." if len(found) > 8 else "")
-        given = f" and not {brief(unknown[0])}" if unknown else ""
-        raise ValueError(
-            f"column {brief(label)!r} holds {shown}{given}; say which value marks outliers with "
-            "--outlier VALUE, or all others with --normal VALUE"
-        )
-    return (values.isin(marks) == (normal is None)).to_numpy()
 
 
 def check_device(device: str) -> None:

@@ -18,12 +18,13 @@ Share = Annotated[float, Range(0, 1, above_low=True)]
 
 
 class ConformalDetector(Wrapper):
-    """Flags at most a share `alpha` of new normal rows, whatever detector it is put around.
+    """Flags, on average, at most a share `alpha` of new normal rows, with any detector.
 
     A row's p-value is the share of calibration rows, itself among them, with a score as low. If
     rows are exchangeable (every order of them is equally likely), the probability that a new normal
-    row has a p-value of at most alpha is at most alpha. That is an average over calibration rows:
-    with n of them, the share flagged by one fit varies by about ``sqrt(alpha / n)``.
+    row has a p-value of at most alpha is at most alpha. This is an average over sets of calibration
+    rows: with n of them, the share flagged by one fit varies by about ``sqrt(alpha / n)``. It holds
+    for the method "split"; see below for the others.
 
     Parameters
     ----------
@@ -221,7 +222,7 @@ class ConformalDetector(Wrapper):
         return self.p_values(X) if hasattr(self, "estimators_") else super().score_samples(X)
 
     def predict_fdr(self, X: Any, q: float = 0.1) -> np.ndarray:
-        """Label rows so that of those flagged, a share of at most about `q` is normal.
+        """Label rows so that, on average, at most about a share `q` of those flagged is normal.
 
         The procedure of Benjamini & Hochberg (1995), on all rows given. Conformal p-values of one
         calibration depend on each other in a way that it tolerates (Bates et al., 2023), if

@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from ..rows.inputs import readable
 from ..tables.encoder import TableEncoder, as_frame
 from ..tables.text import listed
 from ..warn import warn
@@ -170,13 +171,13 @@ class _Repair:
     """Rows some of whose columns are hidden and filled in from the others."""
 
     def __init__(self, detector: Any, X: Any) -> None:
-        self.encoder, (self.observed, named) = _encoder(detector), as_frame(X)
-        self.names = X.columns if named and isinstance(X, pd.DataFrame) else None
+        self.encoder, self.observed = _encoder(detector), _observed(detector, X)
+        self.names = None
         if self.encoder is None:
+            self.names = X.columns if isinstance(X, pd.DataFrame) else None
             self.detector, self.Z = detector, self.observed.to_numpy(np.float64)
             self.origin = np.arange(self.Z.shape[1])
         else:
-            self.observed, self.names = self.encoder.values(X), None
             self.detector, self.Z = detector[1:], self.encoder.transform(X)
             self.origin = self.encoder.origin_
         self.n_columns, self.offset = self.observed.shape[1], last(detector).offset_
@@ -266,12 +267,18 @@ def told(detector: Any, X: Any) -> tuple[np.ndarray, pd.DataFrame, np.ndarray, p
     expected : DataFrame of the shape of `observed`
     """
     (scores, errors), expected = scored(detector, X), rebuilt(detector, X)
-    frame, encoder = as_frame(X)[0], _encoder(detector)
+    frame, encoder = _observed(detector, X), _encoder(detector)
     if encoder is not None:
-        frame = encoder.values(frame)
         errors = _folded(errors, encoder.origin_)
     total = np.maximum(errors.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     return scores, frame, errors / total, pd.DataFrame(np.asarray(expected), columns=frame.columns)
+
+
+def _observed(detector: Any, X: Any) -> pd.DataFrame:
+    """The columns that are looked at, as what they hold."""
+    if (encoder := _encoder(detector)) is not None:
+        return encoder.values(X)
+    return as_frame(X if hasattr(X, "columns") else readable(X))[0]
 
 
 def _folded(errors: np.ndarray, origin: np.ndarray) -> np.ndarray:

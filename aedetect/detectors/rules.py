@@ -162,14 +162,14 @@ class Tail(Rule):
 
 
 class AlertBudget(Rule):
-    """Flags as many normal rows a day as somebody has time to look at.
+    """Flags about as many normal rows a day as there is time to look at.
 
     Parameters
     ----------
     alerts : float, default=10
-        Rows to be flagged a day, false alarms all of them.
+        Normal rows that may be flagged per day; outliers come on top of them.
     rows : int, default=10000
-        Rows a day.
+        Rows scored per day.
 
     Examples
     --------
@@ -238,14 +238,15 @@ class FromLabels(Rule):
 class EmpiricalNull(Rule):
     """For a table that is learned from and scored: flags rows at a false discovery rate.
 
-    The distribution of normal scores is estimated from the better part of all scores; a share of
-    about `fdr` of the flagged rows is normal. If no row stands out, none is flagged. The scores of
-    `AnomalyDetector` are ranks for its training rows, so none stands out: use its `distances`.
+    The distribution of normal scores is estimated from the better part of all scores. On average,
+    at most about a share `fdr` of the flagged rows is normal. If no row stands out, none is
+    flagged. The scores of `AnomalyDetector` are ranks for its training rows, so none stands out:
+    use its `distances`.
 
     Parameters
     ----------
     fdr : float, default=0.1
-        Share of false alarms among the alarms.
+        Expected share of normal rows among those flagged.
 
     References
     ----------

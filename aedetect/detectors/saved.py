@@ -122,7 +122,6 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     True
     """
     _check(estimator)
-    _refuse_memory(estimator)
     writer = Writer(KINDS)
     tree = writer.tree(estimator, type(estimator).__name__)
     arrays = {name: np.ascontiguousarray(array) for name, array in writer.arrays.items()}
@@ -200,7 +199,6 @@ def _loaded(file: BinaryIO) -> Any:
     if left := arrays.keys() - reader.used:
         raise ValueError(f"array {min(left)[:80]!r} belongs to nothing")
     _check(estimator)
-    _refuse_memory(estimator)
     return estimator
 
 
@@ -298,11 +296,16 @@ def _check(thing: Any) -> None:
             thing.model_.check(thing.n_features_in_)
         for member in getattr(thing, "estimators_", []):
             _check(member)
+    elif isinstance(thing, ColumnTransformer):
+        for _, part, _ in getattr(thing, "transformers_", []):
+            if not isinstance(part, str):
+                _check(part)
     elif not isinstance(thing, THEIRS):
         raise TypeError(
             f"{type(thing).__module__}.{type(thing).__qualname__} is no estimator that a file "
             "without code can hold; see aedetect.save for what it can."
         )
+    _refuse_memory(thing)
 
 
 def _check_threshold(thing: Any) -> None:

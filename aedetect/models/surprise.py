@@ -13,7 +13,7 @@ from ..rows.blocks import in_chunks
 from ..rows.linear import filled
 from ..rows.ranks import Ranks
 from .base import Model, refuse_shapes, refuse_unless_positive
-from .parts import BLOCK, Memory, Part
+from .parts import BLOCK, Memory, Part, Swaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,10 @@ class Surprise(Record):
         self.part.check(n_features)
         refuse_shapes(sorted=(self.sorted, (None,)))
         refuse_unless_positive(unit=self.unit, rows=len(self.sorted))
+        if (np.diff(self.sorted) < 0).any():
+            raise ValueError("values of normal rows are not in ascending order")
+        if isinstance(self.part, Swaps) and not self.part.nets:
+            raise ValueError("there is no network to tell swaps")
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
         """Surprise (n,) at rows (n, d)."""

@@ -1,4 +1,4 @@
-"""Swaps: a network is told which values of a row were swapped for another row's."""
+"""Swaps: a network learns to tell which values of a row come from another row."""
 
 from dataclasses import dataclass
 
@@ -10,23 +10,23 @@ from ..networks.layers import Coder
 from .base import Objective
 
 LEAST, MOST = 0.05, 0.5  # share of a row's values that are swapped
-NOISE = 0.3  # standard deviation of what is added to them
+NOISE = 0.3  # standard deviation of the noise added to them
 
 
 @dataclass(frozen=True, eq=False)
 class Swapping(Objective):
-    """The network's outputs say how likely each value was swapped.
+    """The network's outputs are the log-odds that each value was swapped.
 
-    In training, each row has a share of its values replaced by those of other rows, with noise;
-    the loss is the cross-entropy of telling which (in the manner of Clark et al., 2020, "ELECTRA").
-    What does not go with the rest of its row is told apart by what holds between columns, which
-    distances do not see.
+    In training, a share of each row's values is replaced by values from other rows, with noise, and
+    the loss is the cross-entropy of detecting them, as in ELECTRA (Clark et al., 2020). The network
+    thus learns relations between columns, and finds values that do not fit the rest of their row
+    even where distances are inconspicuous.
     """
 
     rebuilds = False
 
     def draw(self, x: Tensor, latent_dim: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Rows (n, d) with values from other rows, and 1 where that is so."""
+        """Rows (n, d) with values from other rows, and 1 where a value was swapped, else 0."""
         donors = torch.empty(x.shape, dtype=torch.int64).random_(len(x), generator=generator)
         noise = torch.empty_like(x).normal_(0, NOISE, generator=generator)
         share = torch.empty_like(x[:, :1]).uniform_(LEAST, MOST, generator=generator)

@@ -1,7 +1,7 @@
-"""Rows in blocks of bounded size, side by side in threads that do not wait for each other.
+"""Blocks of rows, processed in parallel by threads that do not wait for each other.
 
-The kernels of torch and of BLAS share a product among threads that meet at its end. Small products
-are over sooner than the threads have met, above all beside other busy processes.
+The kernels of torch and BLAS divide a product among threads that wait for each other at its end.
+For small products this takes longer than the product itself, above all on a busy machine.
 """
 
 import ctypes
@@ -24,17 +24,13 @@ from threadpoolctl import ThreadpoolController
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CHUNK = 4096  # rows scored at a time,
-
-
-CHUNK_VALUES = 2**17  # fewer of them where rows are wide: a chunk should stay in the cache
-
-
+CHUNK = 4096  # rows scored at a time
+CHUNK_VALUES = 2**17  # values at most: a chunk of wide rows should fit into the cache
 MULTIPLE = 32  # a chunk is padded to a multiple of this many rows, see `in_chunks`
 
 
 def chunks(X: np.ndarray, size: int | None = None) -> list[np.ndarray]:
-    """Cut rows into blocks of `size`, or of a few thousand, less where they are wide."""
+    """Cut rows into blocks of `size` rows; by default a few thousand, or fewer if they are wide."""
     size = size or max(MULTIPLE, min(CHUNK, CHUNK_VALUES // X.shape[1] // MULTIPLE * MULTIPLE))
     return [X[start : start + size] for start in range(0, len(X), size)]
 
@@ -44,10 +40,11 @@ def in_chunks(
 ) -> np.ndarray:
     """Apply a row-by-row function to blocks of rows, so that memory stays bounded.
 
-    Matrix products and vectorised exponentials round differently at the ragged end of a block.
-    Blocks are therefore padded, to a multiple of 32 rows, which suffices for torch in float32, or
-    to exactly `size` rows: on most processors a row's result does not depend, not even in its last
-    digit, on how many came with it. Several blocks are worked on at a time, in threads.
+    Matrix products and vectorised exponentials round differently in the last rows of a block whose
+    length is not a multiple of the vector width. Blocks are therefore padded: to a multiple of 32
+    rows, which suffices for torch in float32, or to exactly `size` rows. On most processors, the
+    result of a row then does not depend on the number of rows, not even in its last digit. Threads
+    process several blocks at a time.
     """
 
     def of_block(block: np.ndarray) -> np.ndarray:
@@ -67,11 +64,11 @@ def in_chunks(
 
 
 def in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """Yield ``function(item)`` in the order of the items, from as many threads as may be used.
+    """Yield ``function(item)`` in the order of the items, computed in several threads.
 
-    That is as many as OpenMP would use here, and joblib where it runs this already. This thread
-    begins with the first item, the others with the last, and these only while a core is free: on a
-    busy one their share would come late, and be waited for.
+    There are as many threads as OpenMP and joblib would use here. This thread takes items from the
+    front, the others from the back, and only while a core is free: on a busy core, their results
+    would arrive late and hold up the rest.
     """
     context = copy_context()  # numpy's errstate, for instance
     todo, over = deque(range(len(items))), Event()
@@ -105,7 +102,7 @@ def in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Ite
     yield from (by_others[i] for i in sorted(by_others))
 
 
-PAUSE = 5e-3  # seconds until a thread looks again whether a core is free
+PAUSE = 5e-3  # seconds before a thread checks again whether a core is free
 
 
 def _next(take: Callable[[], int]) -> int | None:
@@ -121,7 +118,7 @@ def _n_threads() -> int:
 
 
 def _a_core_is_free() -> bool:
-    """Whether this thread has a core to itself, as far as the system tells."""
+    """Whether no more threads are running than there are cores, if the system tells."""
     try:
         running = int(LOAD.read_text().split()[3].partition("/")[0])
     except (OSError, ValueError, IndexError):  # it does not tell
@@ -129,15 +126,15 @@ def _a_core_is_free() -> bool:
     return running <= (os.cpu_count() or 1)
 
 
-LOAD = Path("/proc/loadavg")  # Linux counts there who runs now
+LOAD = Path("/proc/loadavg")  # on Linux, holds the number of running threads
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run kernels that this thread calls in this thread alone; settings are put back afterwards.
+    """Run the kernels that this thread calls in one thread, and restore the settings afterwards.
 
-    OpenMP's and MKL's numbers of threads are each thread's own. That of the BLAS below numpy is the
-    process's: it is held at one until the last who wants it so has left.
+    OpenMP and MKL have a number of threads for each calling thread. numpy's BLAS has one for the
+    whole process: it stays at one until the last thread has left this context.
     """
     openmp, set_mkl = _of_this_thread()
     before = [library.get_num_threads() for library in openmp]
@@ -154,11 +151,11 @@ def one_thread() -> Iterator[None]:
 
 
 def _of_this_thread() -> tuple[Iterable[Any], Callable[[int], int]]:
-    """What sets the numbers of threads that are this thread's own: OpenMP's libraries, and MKL."""
+    """OpenMP's libraries and MKL's setter, which have a number for each calling thread."""
     torch: Any = sys.modules.get("torch")
     if torch is None:
         return _libraries("openmp"), lambda n: n
-    torch.get_num_threads()  # a thread's first call sets them, and should not do so later
+    torch.get_num_threads()  # the first call in a thread sets them; it must not do so later
     return _libraries("openmp"), _mkl_of(torch.__file__)
 
 
@@ -168,15 +165,15 @@ def _libraries(user_api: str) -> list[Any]:
 
 @lru_cache(2)
 def _loaded(user_api: str, _n_modules: int) -> list[Any]:
-    """The libraries that are there now; looked for again when modules were imported."""
+    """The libraries loaded now; they are looked up again once modules have been imported."""
     return list(ThreadpoolController().select(user_api=user_api).lib_controllers)
 
 
 @cache
 def _mkl_of(torch: str) -> Callable[[int], int]:
-    """What sets and returns the number of threads that MKL within torch has in this thread.
+    """The function of torch's MKL that sets a thread's number of threads and returns the old one.
 
-    Once torch was told a number, MKL no longer asks OpenMP for it.
+    Once torch has been given a number, MKL no longer takes it from OpenMP.
     """
     for name in ("libtorch_cpu.so", "torch_cpu.dll"):
         with suppress(OSError, AttributeError):
@@ -186,7 +183,7 @@ def _mkl_of(torch: str) -> Callable[[int], int]:
 
 
 class _Held:
-    """The BLAS below numpy, at one thread while anyone is within."""
+    """Holds numpy's BLAS at one thread while any thread is in this context."""
 
     def __init__(self) -> None:
         self.lock, self.n_within = Lock(), 0
@@ -209,12 +206,12 @@ class _Held:
 
     def _put_back(self) -> None:
         for library, n_threads in self.before:
-            if library.get_num_threads() == 1:  # else someone has set it meanwhile
+            if library.get_num_threads() == 1:  # else it has been set meanwhile
                 library.set_num_threads(n_threads)
         self.before = []
 
     def forked(self) -> None:
-        """Let go in a new process, where the threads that were within do not go on."""
+        """Restore the setting in a forked process, where the other threads do not exist."""
         self.lock, self.n_within = Lock(), 0
         self._put_back()
 

@@ -1,4 +1,4 @@
-"""The nearest of remembered rows, also where they lie closer together than rounding can tell."""
+"""Nearest neighbours that are right even where distances are as small as rounding errors."""
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -6,23 +6,23 @@ from sklearn.neighbors import NearestNeighbors
 
 from .blocks import one_thread
 
-DOUBTFUL = 1e-8  # of a row's squared length: below, a difference of squared lengths is mostly noise
-SAME = 1e-13  # of a row's length: how far a row may be from itself if it was computed in two ways
-TREE_COLUMNS = 5  # at most; a tree is quicker there
+DOUBTFUL = 1e-8  # share of a row's squared length below which a squared distance is mostly noise
+SAME = 1e-13  # share of a row's length by which two computations of the same row may differ
+TREE_COLUMNS = 5  # up to this many columns, a tree is faster
 
 
 class Neighbours:
-    """Finds the k nearest of some rows, of which none is the row itself.
+    """Finds the k nearest rows to each new row, leaving out the row itself.
 
-    Squared distances are found as ``|x|^2 - 2 x'y + |y|^2``, by a matrix product, and anew from the
-    differences where little is left of that.
+    Squared distances are computed as ``|x|^2 - 2 x'y + |y|^2``, with a matrix product. Where the
+    result is close to zero, it is computed again from the differences.
 
     Parameters
     ----------
     rows : ndarray of shape (n, d), float64
-        What is remembered.
+        The rows among which neighbours are sought.
     k : int
-        How many to find.
+        Number of neighbours.
     """
 
     def __init__(self, rows: np.ndarray, k: int) -> None:
@@ -32,10 +32,10 @@ class Neighbours:
         self.search.fit(rows - self.centre)
 
     def __call__(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Distances (m, min(k, n)) of rows (m, d), ascending, and the indices of who is there.
+        """Ascending distances (m, min(k, n)) from rows (m, d), and the indices of the neighbours.
 
-        A row that is remembered, or one copy of it, is left out; where that leaves fewer than k,
-        the last distance is infinite.
+        If a row is one of those searched, it is left out, or one copy of it. If fewer than k
+        remain, the last distance is infinite.
         """
         with one_thread(), np.errstate(over="ignore", invalid="ignore"):
             distances, near = self._candidates(X)
@@ -47,13 +47,13 @@ class Neighbours:
         return np.take_along_axis(distances, order, 1), np.take_along_axis(near, order, 1)
 
     def _candidates(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The k + 1 nearest in any order, with distances that are right where they are small."""
+        """The k + 1 nearest rows in any order; small distances are accurate."""
         centred = X - self.centre
         distances, near = self.search.kneighbors(centred)
         doubtful = np.square(distances) <= DOUBTFUL * np.square(centred).sum(axis=1, keepdims=True)
         i, j = doubtful.nonzero()
         distances[i, j] = np.linalg.norm(self.rows[near[i, j]] - X[i], axis=1)
-        again = doubtful[:, -1] & (distances.max(axis=1) > 0)  # others may be nearer than these
+        again = doubtful[:, -1] & (distances.max(axis=1) > 0)  # rows not found may be nearer
         if again.any():
             from_all, width = cdist(X[again], self.rows), near.shape[1]
             near[again] = np.argpartition(from_all, width - 1, axis=1)[:, :width]

@@ -1,19 +1,20 @@
-"""What scores of normal rows look like, from a table that may hold anomalous ones."""
+"""The distribution of normal scores, estimated from a table that may hold anomalous rows."""
 
 import numpy as np
 from scipy.stats import norm
 
-NEAR, FAR = 0.75, 0.95  # shares of the rows that the upper half of the null is fitted to
+NEAR, FAR = 0.75, 0.95  # quantiles that the upper half of the null is fitted to
 
 
 def null_p_values(scores: np.ndarray) -> np.ndarray:
-    """Probability of a score as low under an empirical null (Efron, 2004).
+    """Probability of a score this low or lower under an empirical null (Efron, 2004).
 
-    The cube root of the error, which is nearly normal for a sum of squares (Wilson & Hilferty,
-    1931), or minus the score where that may be negative, is taken for ``median + s z + h z^2`` with
-    a standard normal z: s is the spread and h >= 0 the growth of the upper half, found from its
-    quantiles at 75 and 95 %, and s is no smaller than that of the lower half. So anomalous rows
-    hardly matter up to a twentieth; more make p-values too large.
+    Let x be the cube root of the error, which is nearly normal for a sum of squares (Wilson &
+    Hilferty, 1931), or the error itself if some errors are negative. The upper half of x is
+    modelled as ``median + s z + h z^2``, where z is standard normal. Its quantiles at 75 and 95 %
+    determine the spread s and the growth h >= 0; s is at least the spread of the lower half.
+    Anomalous rows therefore hardly matter if they are at most a twentieth of all; more make
+    p-values too large.
 
     Parameters
     ----------
@@ -23,7 +24,7 @@ def null_p_values(scores: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n,)
-        1 for rows in the better half.
+        1 for rows that score at least the median.
     """
     error = -scores
     x = np.cbrt(error) if error.min() >= 0 else error

@@ -26,12 +26,12 @@ def find_threshold(scores: np.ndarray, share: float) -> float:
     Returns
     -------
     float
-        Halfway between the two neighbouring scores.
+        Halfway between the two neighbouring scores; just above them all where all rows are below.
     """
-    ordered = np.sort(scores)
-    k = round(share * len(ordered))
+    k, ordered = round(share * len(scores)), np.sort(scores)
     if k == 0:
         return float(ordered[0])
+    ordered = np.append(ordered, np.nextafter(ordered[-1], np.inf))
     below, above = ordered[k - 1], ordered[k]
     middle = below + (above - below) / 2
     return float(middle if middle > below else above)

@@ -8,9 +8,10 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
 
 MISSING = ("", "?", "-", "na", "n/a", "#n/a", "nan", "null", "none")  # in any case
-UNIT = re.compile(r"^[$€£¥]\s*|\s*[%€$£¥]$")
+UNIT = re.compile(r"^([-+]?)[$€£¥]\s*|\s*[%€$£¥]$")
 THOUSANDS = re.compile(r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$")
-DECIMAL_COMMA = re.compile(r"^[-+]?(\d{1,3}(\.\d{3})+|\d+)?(,\d+)?(e[-+]?\d+)?$", re.IGNORECASE)
+GROUPED = r"[1-9]\d{0,2}(\.\d{3})+"
+DECIMAL_COMMA = re.compile(rf"^[-+]?({GROUPED}|\d+)?(,\d+)?(e[-+]?\d+)?$", re.IGNORECASE)
 DATES = ("%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y")
 CLOCKS = ("", " %H:%M", " %H:%M:%S")
 FORMATS = ("ISO8601", *(date + clock for date in DATES for clock in CLOCKS))
@@ -33,13 +34,18 @@ def as_numbers(column: pd.Series, decimal: str = ".") -> tuple[np.ndarray, np.nd
     """Cells as float64, NaN where one is missing or no number, and which ones are no numbers.
 
     Text may have a thousands separator, a per cent sign or a currency: "1,234.5", "5 %", "$3".
+    With a decimal comma, "1.234" has a separator, too.
     """
     if is_datetime64_any_dtype(column.dtype):
         return np.full(len(column), np.nan), column.notna().to_numpy()
     if is_numeric_dtype(column.dtype) and not is_bool_dtype(column.dtype):
         return column.to_numpy(np.float64, na_value=np.nan), np.zeros(len(column), bool)
-    numbers = _numbers(column.to_numpy(object))
-    others = np.flatnonzero(np.isnan(numbers) & column.notna().to_numpy())
+    cells = column.to_numpy(object)
+    numbers = _numbers(cells)
+    unread = np.isnan(numbers)
+    if decimal == ",":  # "1.234" passed for a number
+        unread |= np.array([isinstance(cell, str) for cell in cells], bool)
+    others = np.flatnonzero(unread & column.notna().to_numpy())
     texts = as_text(column.iloc[others])
     plain = [None if text is None else _plain(text, decimal) for text in texts]
     numbers[others] = _numbers(np.array(plain, object))
@@ -60,7 +66,7 @@ def _numbers(cells: np.ndarray) -> np.ndarray:
 
 
 def _plain(text: str, decimal: str) -> str:
-    text = UNIT.sub("", text)
+    text = UNIT.sub(r"\1", text)
     if decimal == "," and DECIMAL_COMMA.match(text):
         return text.replace(".", "").replace(",", ".")
     return text.replace(",", "") if THOUSANDS.match(text) else text
@@ -91,11 +97,30 @@ def _all_are_times(texts: np.ndarray, form: str) -> bool:
     return bool(pd.to_datetime(texts, format=form, errors="coerce", utc=True).notna().all())
 
 
+def zone_of(column: pd.Series, form: str) -> str:
+    """The zone of times, or of the first one where each has its own; "" where there is none."""
+    if is_datetime64_any_dtype(column.dtype):
+        zone = column.dt.tz
+    else:
+        first = next(text for text in as_text(column) if text is not None)
+        zone = pd.to_datetime(first, format=form).tz
+    return "" if zone is None else str(zone) if is_zone(str(zone)) else "UTC"
+
+
+def is_zone(name: str) -> bool:
+    """Whether a time zone is known by that name."""
+    try:
+        pd.Timestamp(0, tz=name)
+    except (AttributeError, LookupError, ValueError):  # what pandas raises varies
+        return False
+    return True
+
+
 def as_times(column: pd.Series, form: str) -> np.ndarray:
     """Cells as days since 1970 in float64, NaN where one is missing or no time in that format."""
     cells: Any = column
     if not is_datetime64_any_dtype(column.dtype):
         cells = pd.Series(as_text(column))
     times = pd.to_datetime(cells, format=form or None, errors="coerce", utc=True)
-    days = (times - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
-    return np.asarray(days, np.float64)
+    microseconds = times.dt.tz_localize(None).dt.as_unit("us").to_numpy()  # nanoseconds end in 2262
+    return np.asarray((microseconds - np.datetime64(0, "us")) / np.timedelta64(1, "D"))

@@ -10,9 +10,11 @@ from pandas.api.types import is_bool_dtype
 
 from ..params import Record
 from ..rows.limits import LARGEST
-from .cells import as_numbers, as_text, as_times, time_format
+from .cells import as_numbers, as_text, as_times, is_zone, time_format, zone_of
 
 UNKNOWN = "(missing)"
+TRUTHS = {"0": "False", "0.0": "False", "1": "True", "1.0": "True"}  # how others write booleans
+YEARS = -719_161, 2_932_896  # days from 1970 to the second of year 1, and to the last of 9999
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,19 @@ class Time(Column):
         Format of the text; "" for times.
     daily, weekly : bool
         Whether the hour, and the day of the week, are columns.
+    zone : str
+        In which times are told; "" where they have none.
     """
 
     form: str
     daily: bool
     weekly: bool
+    zone: str
+
+    def check(self) -> None:
+        super().check()
+        if self.zone and not is_zone(self.zone):
+            raise ValueError(f"column {self.name!r} has times in {self.zone[:80]!r}")
 
     def read(self, column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
         days = as_times(column, self.form)
@@ -108,8 +118,13 @@ class Time(Column):
         return np.column_stack([values, *(f(a) for a in angles for f in (np.sin, np.cos))])
 
     def decode(self, block: np.ndarray) -> np.ndarray:
-        days = np.clip(block[:, 0], -1e5, 1e5)
-        return np.asarray(pd.to_datetime(days, unit="D", errors="coerce").round("s"))
+        seconds = np.clip(block[:, 0], *YEARS) * 86400
+        known = ~np.isnan(seconds)
+        times = np.full(len(seconds), np.datetime64("NaT", "s"))
+        times[known] = seconds[known].round().astype("M8[s]")
+        if not self.zone:
+            return times
+        return np.array(pd.DatetimeIndex(times, tz="UTC").tz_convert(self.zone), object)
 
 
 @dataclass(frozen=True)
@@ -146,7 +161,10 @@ class Category(Column):
             raise ValueError(f"column {self.name!r} has {len(self.counts)} counts of categories")
 
     def read(self, column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-        return texts_of(column), np.zeros(len(column), bool)
+        texts = texts_of(column)
+        if {UNKNOWN, *TRUTHS.values()} >= {*self.categories}:
+            texts = np.array([TRUTHS.get(text, text) for text in texts], object)
+        return texts, np.zeros(len(column), bool)
 
     @property
     def _shown(self) -> list[str]:
@@ -188,7 +206,7 @@ def kind_of(column: pd.Series, name: str, top: int, decimal: str) -> Column:
             days = as_times(column, form)
             days = days[~np.isnan(days)]
             daily, weekly = len(np.unique(days % 1)) > 1, np.ptp(days) > 14
-            return Time(name, form, daily, bool(weekly))
+            return Time(name, form, daily, bool(weekly), zone_of(column, form))
     return Category.of(name, texts_of(column), top)
 
 

@@ -5,13 +5,17 @@ import csv
 import gzip
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .cells import MISSING
+
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 NO_DELIMITERS = '+-."\r\n\0'  # of numbers and of quoted fields, or between rows
 HEAD = 2**18  # characters that are looked at, and more if that is no whole line
+LOOKED_AT = 1000  # rows that tell whether there is a header
 MAX_HEADER = 2**24  # characters of a line, before anything else of a file is known
 NUMBER = re.compile(r"^\s*[-+]?[\d.,]*\d[\d.,]*(e[-+]?\d+)?\s*%?$", re.IGNORECASE)
 COMMA = re.compile(r"^\s*[-+]?(\d{1,3}(\.\d{3})+|\d+),\d+\s*$")
@@ -66,6 +70,7 @@ def dialect_of(
     delimiter: str | None = None,
     header: bool | None = None,
     encoding: str | None = None,
+    na_values: Sequence[str] = (),
 ) -> Dialect:
     """Tell how a file is written; what is given is taken for granted.
 
@@ -79,14 +84,13 @@ def dialect_of(
     text = _head(path, zipped, encoding)
     delimiter = delimiter or _delimiter_of(text)
     rows = _rows(text, delimiter)
-    first, others = (rows[0], rows[1:]) if rows else ([], [])
     if header is None:
-        header = not others or not _is_data(first, others)
-    cells = [cell for row in others for cell in row]
+        header = has_header(rows, na_values)
+    cells = [cell for row in rows[1:] for cell in row]
     commas = sum(map(bool, map(COMMA.match, cells)))
     points = sum(map(bool, map(POINT.match, cells)))
     decimal = "," if delimiter != "," and commas > points else "."
-    return Dialect(encoding, delimiter, decimal, header, first, zipped)
+    return Dialect(encoding, delimiter, decimal, header, rows[0] if rows else [], zipped)
 
 
 def _open(path: Path, zipped: bool, *args: Any, **kwargs: Any) -> Any:
@@ -127,7 +131,7 @@ def _head(path: Path, zipped: bool, encoding: str) -> str:
     return text
 
 
-def _rows(text: str, delimiter: str, most: int = 1000) -> list[list[str]]:
+def _rows(text: str, delimiter: str, most: int = LOOKED_AT) -> list[list[str]]:
     """The first rows that hold anything."""
     found = []
     for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
@@ -152,12 +156,19 @@ def _delimiter_of(text: str) -> str:
     return max(DELIMITERS, key=agreement)
 
 
-def _is_data(first: list[str], others: list[list[str]]) -> bool:
-    """Say whether the first line is like those below: a number wherever they have numbers."""
-    columns = [
-        [row[j] for row in others if j < len(row) and row[j].strip()] for j in range(len(first))
-    ]
+def has_header(rows: list[list[str]], na_values: Sequence[str]) -> bool:
+    """Say whether the first row names columns: not if, like those below, it has numbers or gaps."""
+    if len(rows) < 2:
+        return True
+    first, gaps = rows[0], {*MISSING, *na_values}
+    if first == ["", *map(str, range(len(first) - 1))]:  # what pandas calls nameless columns
+        return True
+
+    def given(cells: list[str]) -> list[str]:
+        return [c for c in cells if c.strip() not in gaps and c.strip().lower() not in gaps]
+
+    columns = [given([row[j] for row in rows[1:] if j < len(row)]) for j in range(len(first))]
     numeric = [j for j, c in enumerate(columns) if c and all(map(NUMBER.match, c))]
-    if numeric:
-        return all(NUMBER.match(first[j]) for j in numeric)
-    return len(set(first)) < len(first)  # names differ
+    if names := given([first[j] for j in numeric]):
+        return not all(map(NUMBER.match, names))
+    return len(set(first)) == len(first)

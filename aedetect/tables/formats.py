@@ -3,6 +3,7 @@
 import csv
 import gzip
 import warnings
+import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from .dialect import NO_DELIMITERS, Dialect, dialect_of
+from .dialect import LOOKED_AT, NO_DELIMITERS, Dialect, dialect_of, has_header
 from .text import brief, listed
 
 UNREADABLE = (  # what a broken text file, or a broken gzip file, raises
@@ -49,7 +50,7 @@ def read_text(path: Path, how: Reading, n_cells: int | None) -> Iterator[pd.Data
     delimiter = None if how.delimiter is None else how.delimiter.replace("\\t", "\t")
     _refuse_delimiter(delimiter)
     with _readable_as("delimited text", path, UNREADABLE):
-        dialect = dialect_of(path, delimiter, how.header, how.encoding)
+        dialect = dialect_of(path, delimiter, how.header, how.encoding, how.na_values)
         if n_cells is None:
             _refuse_large(path, _unpacked_size(path, dialect.zipped, how.max_bytes), how.max_bytes)
         refuse_duplicates(path, dialect.names)
@@ -89,39 +90,99 @@ def _opened(path: Path, dialect: Dialect, na_values: Sequence[str], n_rows: int 
     )
 
 
-def read_whole(path: Path, how: Reading, _: int | None) -> Iterator[pd.DataFrame]:
-    """Feather or Excel, at once."""
-    kind = "excel" if path.suffix.lower().startswith(".xls") else "feather"
-    _refuse_large(path, path.stat().st_size, how.max_bytes)
-    with _needs_extra(kind, path), _readable_as(kind.capitalize(), path, Exception):
-        yield pd.read_feather(path) if kind == "feather" else pd.read_excel(path)
+def read_feather(path: Path, how: Reading, _: int | None) -> Iterator[pd.DataFrame]:
+    """Feather, at once."""
+    with _needs_extra("feather", path):
+        import pyarrow as pa
+    with path.open("rb") as stream:
+        with _readable_as("Feather", path, Exception):
+            file = pa.ipc.open_file(stream)
+        batches = _each("Feather", path, map(file.get_batch, range(file.num_record_batches)))
+        read = [*_no_larger(path, batches, 0, how.max_bytes)]
+        with _readable_as("Feather", path, Exception):
+            frame = pa.Table.from_batches(read, file.schema).to_pandas(ignore_metadata=True)
+        yield frame
+
+
+def read_excel(path: Path, how: Reading, _: int | None) -> Iterator[pd.DataFrame]:
+    """The first sheet of an Excel file, at once."""
+    with _readable_as("Excel", path, Exception):
+        size = _size_of_parts(path)
+    _refuse_large(path, size, how.max_bytes)
+    with (
+        _needs_extra("excel", path),
+        _readable_as("Excel", path, Exception),
+        pd.ExcelFile(path) as book,
+    ):
+        head = pd.read_excel(book, header=None, dtype=object, nrows=LOOKED_AT)
+        rows = [["" if pd.isna(cell) else str(cell) for cell in row] for row in head.to_numpy()]
+        header = has_header(rows, how.na_values) if how.header is None else how.header
+        frame = pd.read_excel(book, header=0 if header else None, na_values=[*how.na_values])
+    if header:
+        refuse_duplicates(path, [name for row in rows[:1] for name in row if name])
+    else:
+        dialect = Dialect("utf-8", "", ".", header, [""] * frame.shape[1], zipped=False)
+        frame.columns, frame.attrs = dialect.names, {"notes": dialect.notes}
+    yield frame
 
 
 def read_parquet(path: Path, how: Reading, n_cells: int | None) -> Iterator[pd.DataFrame]:
-    """Parquet, which says what is in it before it is read."""
+    """Parquet; an index that was saved with a table is a column of it."""
     with _needs_extra("parquet", path):
         import pyarrow.parquet as pq
     with path.open("rb") as stream:
         with _readable_as("Parquet", path, Exception):  # a forged file makes its readers raise any
             file = pq.ParquetFile(stream)
             names = file.schema_arrow.names
-            groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
-            size = 8 * sum(group.num_rows * group.num_columns for group in groups)
         refuse_duplicates(path, names)
         n_rows = _n_rows(len(names), n_cells)
         if n_rows is None:
-            _refuse_large(path, size, how.max_bytes)
+            _refuse_large_parquet(path, file, how.max_bytes)
             with _readable_as("Parquet", path, Exception):
-                whole = file.read().to_pandas()
+                whole = file.read().to_pandas(ignore_metadata=True)
             yield whole
             return
-        batches = file.iter_batches(batch_size=n_rows)
-        while True:
-            with _readable_as("Parquet", path, Exception):
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch.to_pandas()
+        for batch in _each("Parquet", path, file.iter_batches(batch_size=n_rows)):
+            yield batch.to_pandas(ignore_metadata=True)
+
+
+def _refuse_large_parquet(path: Path, file: Any, max_bytes: int) -> None:
+    """By what it says of itself, and by its texts: one that repeats is there only once."""
+    from pyarrow.types import is_primitive
+
+    with _readable_as("Parquet", path, Exception):
+        groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+        size = 8 * sum(group.num_rows * group.num_columns for group in groups)
+        texts = [field.name for field in file.schema_arrow if not is_primitive(field.type)]
+    _refuse_large(path, size, max_bytes)
+    batches = _each("Parquet", path, file.iter_batches(batch_size=FEW, columns=texts))
+    for _ in _no_larger(path, batches, size - 8 * len(texts) * file.metadata.num_rows, max_bytes):
+        pass
+
+
+FEW = 1000  # rows
+
+
+def _no_larger(path: Path, batches: Iterator[Any], size: int, max_bytes: int) -> Iterator[Any]:
+    """Batches of Arrow, until cells, of at least 8 bytes each, take too much beside `size`."""
+    categories: dict[int, int] = {}
+    for batch in batches:
+        for j, column in enumerate(batch.columns):
+            if hasattr(column, "dictionary"):
+                categories[j], column = column.dictionary.nbytes, column.indices
+            size += max(column.nbytes, 8 * len(column))
+        _refuse_large(path, size + sum(categories.values()), max_bytes)
+        yield batch
+
+
+def _each(kind: str, path: Path, parts: Iterator[Any]) -> Iterator[Any]:
+    """Parts of a file, as long as they can be read."""
+    while True:
+        with _readable_as(kind, path, Exception):
+            part = next(parts, None)
+        if part is None:
+            return
+        yield part
 
 
 @contextmanager
@@ -170,6 +231,14 @@ def _unpacked_size(path: Path, zipped: bool, most: int) -> int:
         while size <= most and (block := file.read(2**20)):
             size += len(block)
     return size
+
+
+def _size_of_parts(path: Path) -> int:
+    """Bytes in a file, unpacked where it is a zip archive."""
+    if not zipfile.is_zipfile(path):
+        return path.stat().st_size
+    with zipfile.ZipFile(path) as file:
+        return sum(part.file_size for part in file.infolist())
 
 
 def _refuse_large(path: Path, size: int, max_bytes: int) -> None:

@@ -10,12 +10,19 @@ from pathlib import Path
 import pandas as pd
 
 from .dialect import DELIMITERS
-from .formats import Reading, read_parquet, read_text, read_whole, refuse_duplicates
+from .formats import (
+    Reading,
+    read_excel,
+    read_feather,
+    read_parquet,
+    read_text,
+    refuse_duplicates,
+)
 from .text import listed
 
-KINDS = {
-    ".parquet": "parquet", ".pq": "parquet", ".feather": "feather", ".arrow": "feather",
-    ".xlsx": "excel", ".xls": "excel",
+READERS = {
+    ".parquet": read_parquet, ".pq": read_parquet, ".feather": read_feather, ".arrow": read_feather,
+    ".xlsx": read_excel, ".xls": read_excel,
 }  # fmt: skip
 
 PART = 2**20  # cells read at a time, where not all are; as text they take about 100 MB
@@ -46,8 +53,9 @@ def read_table(
     na_values : sequence of str
         Texts that mean a missing cell, beside empty cells.
     max_bytes : int, default=2**30
-        Larger tables are refused before they are read. The size is that of the text, decompressed,
-        or 8 times the number of cells in Parquet.
+        Larger tables are refused, before or while they are read. The size is that of the text or
+        the Excel file, decompressed, or that of the cells of Parquet and Feather, each of at least
+        8 bytes.
 
     Returns
     -------
@@ -97,8 +105,7 @@ def read_parts(
         return
     path = Path(path)
     _refuse_path(path)
-    kind = KINDS.get(path.suffix.lower())
-    read = {None: read_text, "parquet": read_parquet}.get(kind, read_whole)
+    read = READERS.get(path.suffix.lower(), read_text)
     first = 0
     for frame in _no_short_end(read(path, how, n_cells)):
         frame.columns = frame.columns.map(str)

@@ -147,7 +147,7 @@ BROKEN = {
     "header only": ("a,b\n", "has 0 row(s)"),
     "one row": ("a,b\n1,2\n", "has 1 row(s)"),
     "one column": ("a\n1\n2\n", "has one column, 'a'"),
-    "empty row": ("a,b\n1,2\n,\n3,5\n", "Row 1 of X has no observed value"),
+    "empty row": ("a,b\n1,2\n,\n3,5\n", "row 2 has no value in a column that is used; 1 of 3"),
     "constant columns": ("a,b\n1,2\n1,2\n1,2\n", "'a' is constant, 'b' is constant"),
     "duplicate names below an empty line": ("\na,a\n1,2\n4,5\n", "several columns named 'a'"),
     "duplicate names": ("a,b,a\n1,2,3\n4,5,6\n", "several columns named 'a'"),
@@ -166,6 +166,17 @@ def test_broken_input_is_one_line_and_exit_code_2(kind, tmp_path):
     before = sorted(tmp_path.iterdir())
     assert message in refusal("detect", path, "--output", tmp_path / "out.csv")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_empty_row_is_counted_from_1_also_beside_columns_left_out(tmp_path):
+    rng, path = np.random.default_rng(0), tmp_path / "in.csv"
+    frame = pd.DataFrame(rng.normal(size=(40, 2)), columns=["a", "b"])
+    frame.insert(0, "id", rng.permutation(40))
+    frame.loc[30, ["a", "b"]] = None
+    frame.to_csv(path, index=False)
+    told = "row 31 has no value in a column that is used; 1 of 40 rows"
+    assert told in run("detect", path).stderr
+    assert told in run("fit", path, "--model", tmp_path / "model").stderr
 
 
 def test_a_shell_sees_what_the_tests_here_see(table, tmp_path):

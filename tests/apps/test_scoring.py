@@ -1,5 +1,6 @@
 """Scoring with a model from a shell: some rows at a time, shown to people and to programs."""
 
+import errno
 import io
 import json
 import re
@@ -74,10 +75,53 @@ def test_a_part_names_the_row_of_the_table(mixed, scorer, tmp_path, monkeypatch)
     assert f"has {len(frame)} rows" in CliRunner().invoke(main, beyond).stderr
 
 
+def test_a_part_may_lack_a_mark_but_not_all_parts(mixed, scorer, tmp_path, monkeypatch):
+    frame = pd.read_csv(mixed)
+    frame["truth"] = np.where(np.arange(len(frame)) == len(frame) - 1, "fraud", "fine")
+    frame["sign"] = np.where(frame["truth"] == "fraud", -1, 1)
+    table, output = tmp_path / "new.csv", tmp_path / "out.csv"
+    frame.to_csv(table, index=False)
+    arguments = ["score", table, "--model", scorer, "--output", output, "--label"]
+    whole = run(*arguments, "sign").stderr
+    assert "Against the label: AUROC" in whole
+    monkeypatch.setattr("aedetect.tables.reading.PART", 1)
+    marks = ["--outlier", "fraud"], ["--normal", "fine"]
+    assert {run(*arguments, "truth", *mark).stderr for mark in marks} == {whole}
+    assert run(*arguments, "sign").stderr == whole
+    output.unlink()
+    wrong = CliRunner().invoke(main, [*map(str, arguments), "truth", "--outlier", "theft"])
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert "column 'truth' holds fine, fraud and not theft" in wrong.stderr
+    assert not output.exists()
+
+
+def test_a_table_that_ends_unreadably_is_what_is_named(mixed, scorer, tmp_path, monkeypatch):
+    def parts(*_):
+        yield pd.read_csv(mixed)
+        raise OSError(errno.EIO, "Input/output error", "new.csv")
+
+    monkeypatch.setattr("aedetect.tables.reading.read_parts", parts)
+    arguments = ["score", "new.csv", "--model", str(scorer), "--output", str(tmp_path / "out.csv")]
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.stderr) == (2, "Error: new.csv: Input/output error\n")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_single_row_is_scored(mixed, scorer, tmp_path):
     table = tmp_path / "one.csv"
     pd.read_csv(mixed).head(1).to_csv(table, index=False)
     assert "of 1 rows flagged" in run("score", table, "--model", scorer).stderr
+
+
+def test_neither_the_model_nor_the_table_is_replaced(mixed, scorer, tmp_path):
+    before = mixed.read_bytes(), scorer.read_bytes()
+    (tmp_path / "link").symlink_to(scorer)
+    for output, name in ((mixed, "table"), (scorer, "model"), (tmp_path / "link", "model")):
+        arguments = ["score", str(mixed), "--model", str(scorer), "--output", str(output)]
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 2
+        assert f"would replace the {name} itself" in result.stderr
+    assert (mixed.read_bytes(), scorer.read_bytes()) == before
 
 
 def test_rows_are_shown_as_programs_read_them(mixed, scorer):
@@ -90,6 +134,20 @@ def test_rows_are_shown_as_programs_read_them(mixed, scorer):
     assert list(as_csv["row"]) == [row["row"] for row in as_json]
     assert list(as_csv.columns) == list(as_json[0]) == shown["table"].split("\n")[0].split()
     assert as_csv["score"].is_monotonic_increasing
+
+
+def test_json_has_every_digit_and_null_for_gaps(capsys):
+    numbers = [1e-12, -1 / 3, np.nan, np.inf, np.int64(3), 5e-324]
+    times = [pd.Timestamp("2024-01-01T02:03:04"), pd.NaT, *["x\n\x1b"] * 4]
+    rows = pd.DataFrame({"score": -np.pi * np.arange(6), "observed_1": numbers, "mixed": times})
+    rows["object"] = pd.Series(numbers, dtype=object)
+    show(rows, "json")
+    lines = capsys.readouterr().out.splitlines()
+    told = [json.loads(line, parse_constant=pytest.fail) for line in lines]
+    expected = [1e-12, -1 / 3, None, None, 3, 5e-324]
+    assert [row["object"] for row in told] == [row["observed_1"] for row in told] == expected
+    assert [row["score"] for row in told] == rows["score"].tolist()
+    assert [row["mixed"] for row in told] == ["2024-01-01T02:03:04", None, *["x\n\x1b"] * 4]
 
 
 def test_a_terminal_gets_reasons_that_fit_it(mixed, scorer, monkeypatch, capsys):

@@ -426,7 +426,7 @@ def test_codes_of_the_wrong_width_are_refused(tumours):
 errors = arrays(np.float64, st.integers(2, 60), elements=st.floats(0, 1e6), unique=True)
 
 
-@given(errors, st.floats(0, 0.5))
+@given(errors, st.floats(0, 1))
 def test_threshold_flags_the_share(error, share):
     assert (-error < find_threshold(-error, share)).sum() == round(share * len(error))
 

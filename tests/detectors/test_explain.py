@@ -1,8 +1,11 @@
-"""What would make a row normal: the smallest change, in the table's units."""
+"""What is strange in a row, and what would make it normal, in the table's units."""
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from aedetect.apps.explain import explain_rows
+from scipy.sparse import csr_array
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -11,6 +14,7 @@ from aedetect import (
     Autoencoder,
     KernelAutoencoder,
     PCADetector,
+    explain,
     make_detector,
     nearest_normal,
 )
@@ -80,6 +84,38 @@ def test_changes_are_in_the_units_of_the_table(rng):
     assert changes.loc[2, "observed"] == "boat"
     assert changes.loc[2, "normal"] in {"car", "bike"}
     assert 3 not in changes.index
+
+
+FORMS = [np.array, np.ma.array, csr_array, torch.tensor, np.ndarray.tolist]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.__name__)
+@pytest.mark.parametrize("table", [False, True])
+def test_rows_that_are_scored_are_explained(table, form, rng):
+    X = rng.standard_normal((200, 1)) * [1, 1, -1, 1] + 0.1 * rng.standard_normal((200, 4))
+    X[3, 1] += 10
+    learned = pd.DataFrame(X[100:], columns=list("abcd")) if table else X[100:]
+    detector = PCADetector(latent_dim=1)
+    detector = (make_detector(detector) if table else detector).fit(learned)
+    rows = form(X)
+    if table and form is csr_array:
+        with pytest.raises(TypeError, match="takes dense tables"):
+            explain(detector, rows)
+        return
+    told = explain(detector, rows, top=1)
+    assert told["column"][3] == ("b" if table else "x1")
+    assert told["observed"][3] == X[3, 1]
+    np.testing.assert_array_equal(explain_rows(detector, rows)["score"], detector.score_samples(X))
+    changes = nearest_normal(detector, rows)
+    assert changes["observed"][changes["row"] == 3].tolist() == [X[3, 1]]
+
+
+def test_a_masked_value_is_a_missing_one(rng):
+    X = rng.standard_normal((200, 1)) * [1, 1, -1, 1] + 0.1 * rng.standard_normal((200, 4))
+    told = explain(PCADetector(latent_dim=1).fit(X), np.ma.masked_equal(X, X[3, 1]), top=4)
+    told = told[told["row"] == 3].set_index("column")
+    assert (told["direction"]["x1"], told["share"]["x1"]) == ("missing", 0)
+    assert np.isnan(told["observed"]["x1"])
 
 
 def test_rows_that_stay_flagged_are_named(rng):

@@ -31,12 +31,14 @@ from sklearn.preprocessing import (
 from sklearn.tree import DecisionTreeClassifier
 
 from aedetect import (
+    AnomalyDetector,
     Autoencoder,
     AutoencoderEnsemble,
     DenoisingAutoencoder,
     Dense,
     PCADetector,
     RobustCore,
+    Threshold,
     VariationalAutoencoder,
     load,
     save,
@@ -327,11 +329,52 @@ def test_forged_contents_are_refused(kind, saved, tmp_path):
         load(tmp_path / "forged")
 
 
-def test_a_memory_of_pickles_is_refused_wherever_it_is(tmp_path):
-    path, inner = tmp_path / "model", make_pipeline(StandardScaler())
-    save(make_pipeline(make_column_transformer((inner, [0, 1, 2])), PCADetector()).fit(X), path)
+def unsorted(surprise, arrays):
+    name = surprise["sorted"]["array"]
+    arrays[name] = arrays[name][::-1].copy()
+
+
+def without_networks(surprise, _):
+    if surprise["part"]["class"] == "Swaps":
+        surprise["part"]["parts"]["nets"] = []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(unsorted, "not in ascending order"), (without_networks, "no network to tell swaps")],
+)
+def test_surprises_that_cannot_be_told_are_refused(change, message, tmp_path):
+    path = tmp_path / "model"
+    save(AnomalyDetector(contamination=0.1, random_state=0).fit(X[:, :4]), path)
     tree, arrays, _ = taken_apart(path.read_bytes())
-    within = part_of(tree, *SCALER, "transformers", 0, "tuple", 1, "parts")
+    for surprise in part_of(tree, "parts", "model_", "parts", "others"):
+        change(surprise["parts"], arrays)
+    arrays = {name: array for name, array in arrays.items() if name in named(tree)}
+    path.write_bytes(forged(tree, arrays))
+    with pytest.raises(ValueError, match=f"cannot be loaded: .*{message}"):
+        load(path)
+
+
+INNER = make_pipeline(StandardScaler())
+COLUMNS = make_pipeline(make_column_transformer((INNER, [0, 1, 2])), PCADetector())
+AROUND = Threshold(estimator=make_pipeline(StandardScaler(), PCADetector()))
+
+
+@pytest.mark.parametrize(
+    ("model", "place"),
+    [
+        (COLUMNS, (*SCALER, "transformers", 0, "tuple", 1, "parts")),
+        (COLUMNS, (*SCALER, "transformers_", 0, "tuple", 1, "parts")),
+        (AROUND, ("parts", "estimator", "parts")),
+        (AROUND, ("parts", "estimator_", "parts")),
+    ],
+    ids=["columns", "fitted columns", "estimator", "fitted estimator"],
+)
+def test_a_memory_of_pickles_is_refused_wherever_it_is(model, place, tmp_path):
+    path = tmp_path / "model"
+    save(clone(model).fit(X), path)
+    tree, arrays, _ = taken_apart(path.read_bytes())
+    within = part_of(tree, *place)
     assert within["memory"] is None
     within["memory"] = "folder"
     path.write_bytes(forged(tree, arrays))

@@ -180,6 +180,19 @@ def test_an_alert_budget_is_kept(rng):
         AlertBudget(alerts=11, rows=10)(learned)
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [Quantile(share=1), Quantile(share=0.96), AlertBudget(alerts=10, rows=10), Tail(alpha=1)],
+    ids=repr,
+)
+@pytest.mark.parametrize("best", [9.0, 0.0, -1e-300, 1e300])
+def test_a_share_may_be_all_rows(rule, best, rng):
+    scores = np.append(rng.uniform(-9, -1, 9), best)
+    offset = rule(scores)
+    assert (scores < offset).all()
+    assert offset == np.nextafter(scores.max(), np.inf)
+
+
 @settings(deadline=None)
 @given(scores=many, seed=st.integers(0, 99))
 @pytest.mark.parametrize("metric", ["f1", "balanced_accuracy"])

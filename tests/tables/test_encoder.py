@@ -1,6 +1,7 @@
 """Tables of all sorts as rows of numbers, and back."""
 
 import warnings
+from datetime import timedelta, timezone
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,7 @@ def table(rng):
     [
         ("1,234.5", 1234.5), ("5 %", 5), ("$3", 3), ("€ 3", 3), ("3 €", 3), ("-1e-3", -1e-3),
         ("+7", 7), (" 8 ", 8), ("1,000,000", 1e6), ("9" * 400, np.inf),
+        ("-$3", -3), ("$-3", -3), ("+£ 3", 3), ("-$1,234.5", -1234.5),
     ],
 )  # fmt: skip
 def test_numbers_in_text(text, number):
@@ -55,7 +57,9 @@ def test_missing_in_text(text):
     assert not wrong.any()
 
 
-@pytest.mark.parametrize("text", ["1,23", "abc", "1.2.3", "1 2", "0x10", "12:30"])
+@pytest.mark.parametrize(
+    "text", ["1,23", "abc", "1.2.3", "1 2", "0x10", "12:30", "-$-3", "--$3", "$"]
+)
 def test_text_that_is_no_number(text):
     assert as_numbers(pd.Series([text]))[1].all()
 
@@ -66,6 +70,14 @@ def test_decimal_commas(number):
     assert as_numbers(pd.Series([text]), decimal=",")[0][0] == number
 
 
+def test_points_between_thousands_where_the_comma_is_decimal():
+    texts = ["1.234,5", "1.234", "-12.345.678", "0.5", "0.125", "1.5", "1.234 €", "1.234e2"]
+    found, wrong = as_numbers(pd.Series([*texts, 1.234, None], dtype=object), decimal=",")
+    expected = [1234.5, 1234, -12345678, 0.5, 0.125, 1.5, 1234, 123400, 1.234, np.nan]
+    np.testing.assert_array_equal(found, expected)
+    assert not wrong.any()
+
+
 @pytest.mark.parametrize(
     "form", ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%d/%m/%Y", "%b %d, %Y"]
 )
@@ -74,6 +86,52 @@ def test_times_in_text(form, rng):
     texts = times.dt.strftime(form)
     found = as_times(texts, time_format(texts))
     np.testing.assert_array_equal(found, (times - pd.Timestamp(0)) / pd.Timedelta(days=1))
+
+
+NEWER = pd.__version__ >= "3"  # older versions read no such text
+
+
+@pytest.mark.parametrize("kind", ["datetime64[s]", *(["text"] if NEWER else [])])
+@pytest.mark.parametrize("far", ["9999-12-31", "0001-01-02"])
+def test_times_may_be_of_any_year(far, kind, rng):
+    near = np.datetime64("2024-01-01", "s") + rng.integers(0, 10**7, 60)
+    times = pd.Series(np.append(near, np.array([far, "NaT"], "M8[s]")))
+    cells = times if kind != "text" else times.dt.strftime("%Y-%m-%dT%H:%M:%S")
+    table = pd.DataFrame({"when": cells, "x": rng.normal(size=62)})
+    encoder = TableEncoder().fit(table)
+    assert [type(column) for column in encoder.columns_] == [Time, Number]
+    rows = encoder.transform(table)
+    expected = (times.to_numpy() - np.datetime64(0, "s")) / np.timedelta64(86400, "s")
+    np.testing.assert_array_equal(rows[:, 0], expected)
+    for told in (encoder.inverse_transform(rows), encoder.values(table)):
+        np.testing.assert_array_equal(told["when"].to_numpy("M8[s]"), times.to_numpy())
+    beyond = encoder.inverse_transform(rows * 1e12)["when"]  # what a network may make of it
+    assert beyond.notna().equals(times.notna())
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "UTC", "UTC-03:30"])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_times_are_told_in_the_zone_of_the_table(as_text, zone, rng, tmp_path):
+    seconds = pd.to_timedelta(rng.integers(0, 10**6, 60), unit="s")
+    times = pd.Series(pd.Timestamp("2024-01-02", tz=zone) + seconds)
+    times[3] = pd.NaT
+    cells = times.map(pd.Timestamp.isoformat, na_action="ignore") if as_text else times
+    table = pd.DataFrame({"when": cells, "x": rng.normal(size=60)})
+    encoder = TableEncoder().fit(table)
+    aedetect.save(encoder, tmp_path / "encoder")
+    for read in (encoder, aedetect.load(tmp_path / "encoder")):
+        for told in (read.inverse_transform(read.transform(table)), read.values(table)):
+            found = [cell if cell is pd.NaT else cell.isoformat() for cell in told["when"]]
+            assert found == [cell if cell is pd.NaT else cell.isoformat() for cell in times]
+
+
+def test_times_in_a_zone_that_is_not_known_by_its_name_are_told_in_utc(rng):
+    zone = timezone(timedelta(hours=1), "ours")
+    times = pd.Series(pd.date_range("2024-01-02", periods=20, tz=zone)[rng.permutation(20)])
+    table = pd.DataFrame({"when": times, "x": rng.normal(size=20)})
+    told = TableEncoder().fit(table).values(table)["when"]
+    assert [str(time.tz) for time in told] == ["UTC"] * 20
+    assert list(told) == list(times)
 
 
 def test_each_column_is_read_as_what_it_holds(table):
@@ -171,6 +229,17 @@ def test_unseen_texts_are_surprising(table):
     strange = table.assign(colour="octarine")
     usual = detector.score_samples(table)
     assert (detector.score_samples(strange) < np.quantile(usual, 0.05)).mean() > 0.8
+
+
+@pytest.mark.parametrize("kind", [int, float, "Int8", "boolean", object, str])
+@pytest.mark.parametrize("as_text", [False, True])
+def test_booleans_may_be_written_as_0_and_1(as_text, kind, table):
+    encoder = TableEncoder().fit(table)
+    new = table["new"].astype(kind)
+    other = table.assign(new=new.astype(str) if as_text else new)
+    np.testing.assert_array_equal(encoder.transform(other), encoder.transform(table))
+    back = encoder.inverse_transform(encoder.transform(other))
+    assert (back["new"] == table["new"].astype(str)).all()
 
 
 def test_gaps_are_no_surprise(table, rng):

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aedetect import TableEncoder
-from aedetect.tables.reading import read_table
+from aedetect.tables.reading import Reading, read_parts, read_table
 
 
 @pytest.fixture
@@ -79,6 +80,23 @@ def test_a_first_line_of_numbers_is_no_header(table, tmp_path):
     assert len(read_table(path, header=False)) == len(table) + 1
 
 
+@pytest.mark.parametrize("first", ["1,2,", "1,2,NA", "?,2,3", "gone,2,3", "NA,,NA", "2,-,None"])
+@pytest.mark.parametrize("last", ["6,7,8", "NA,gone,"])
+def test_gaps_in_a_first_line_of_numbers_make_it_no_header(first, last, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(f"{first}\n3,4,5\n{last}\n")
+    frame = read_table(path, na_values=("gone",))
+    assert list(frame.columns) == ["column_1", "column_2", "column_3"]
+    assert len(frame) == 3
+
+
+@pytest.mark.parametrize("names", ["a,b,", "NA,EU,US", ",0,1", ",a,b", "x,?,y"])
+def test_names_are_a_header_also_with_gaps(names, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(f"{names}\n3,4,5\n6,7,8\n")
+    assert len(read_table(path)) == 2
+
+
 @pytest.mark.parametrize("suffix", [".xlsx", ".feather", ".parquet", ".csv.gz", ".txt"])
 def test_other_files(suffix, table, tmp_path):
     path = tmp_path / f"table{suffix}"
@@ -91,6 +109,23 @@ def test_other_files(suffix, table, tmp_path):
     else:
         table.to_csv(path, index=False)
     np.testing.assert_array_equal(numbers(read_table(path)), numbers(table))
+
+
+def test_excel_is_read_as_text_files_are(tmp_path):
+    path = tmp_path / "table.xlsx"
+    cells = pd.DataFrame([["a", "b", "a"], [1, -999, 3], [4, 5, "gone"], [7, 8.5, 9]])
+    cells.to_excel(path, header=False, index=False)
+    with pytest.raises(ValueError, match="several columns named 'a'; rename"):
+        read_table(path)
+    cells.iloc[1:].to_excel(path, header=False, index=False)
+    for header in (None, False):
+        frame = read_table(path, header=header, na_values=("-999", "gone"))
+        assert "no header; columns are called column_1 to column_3" in frame.attrs["notes"][0]
+        assert list(frame.columns) == ["column_1", "column_2", "column_3"]
+        np.testing.assert_array_equal(frame, [[1, np.nan, 3], [4, 5, np.nan], [7, 8.5, 9]])
+    assert list(read_table(path, header=True).columns) == ["1", "-999", "3"]
+    cells.iloc[:, :2].to_excel(path, header=False, index=False)
+    assert list(read_table(path).columns) == ["a", "b"]
 
 
 @pytest.mark.parametrize(("suffix", "module"), [(".xlsx", "openpyxl"), (".parquet", "pyarrow")])
@@ -115,6 +150,44 @@ def test_texts_that_mean_a_gap(tmp_path):
     (tmp_path / "in.csv").write_text("a,b\n1,2\n-999,3\n?,4\n5,6\n")
     found = numbers(read_table(tmp_path / "in.csv", na_values=("-999",)))
     np.testing.assert_array_equal(found[:, 0], [1, np.nan, np.nan, 5])
+
+
+ZEROS = pd.DataFrame(np.zeros((100_000, 2)), columns=["a", "b"])
+LONG = [f"{i}" * 100_000 for i in range(2)] * 50
+LARGE = {  # files of some kilobytes, and the least that is in them
+    "zeros.feather": (ZEROS, 1_599_999),
+    "zeros.xlsx": (ZEROS.head(3000), 100_000),
+    "texts.parquet": (pd.DataFrame({"a": LONG, "b": 1.0}), 10_000_000),
+    "lists.parquet": (pd.DataFrame({"a": [LONG[:10]] * 10, "b": 1.0}), 9_999_999),
+    "categories.parquet": (pd.DataFrame({"a": pd.Categorical(LONG), "b": 1.0}), 200_000),
+    "categories.feather": (pd.DataFrame({"a": pd.Categorical(LONG), "b": 1.0}), 200_000),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_tables_that_unpack_to_much_are_refused(name, tmp_path):
+    frame, size = LARGE[name]
+    kind = Path(name).suffix
+    write = {".feather": frame.to_feather, ".parquet": frame.to_parquet}.get(kind)
+    write(tmp_path / name) if write else frame.to_excel(tmp_path / name, index=False)
+    assert (tmp_path / name).stat().st_size < size / 2
+    with pytest.raises(ValueError, match=f"{name} holds more than {size:,} bytes"):
+        read_table(tmp_path / name, max_bytes=size)
+    read = read_table(tmp_path / name, max_bytes=3 * size)
+    pd.testing.assert_frame_equal(read, frame, check_dtype=False)
+
+
+@pytest.mark.parametrize("index", [["when"], ["when", "name"], [None]])
+def test_an_index_that_was_saved_is_a_column(index, table, tmp_path):
+    table = table.assign(when=pd.date_range("2024", periods=len(table), tz="Europe/Berlin"))
+    saved = table.set_index("when").rename_axis(None) if index == [None] else table.set_index(index)
+    saved.to_parquet(tmp_path / "table.parquet")
+    names = ["__index_level_0__"] if index == [None] else index
+    frame = read_table(tmp_path / "table.parquet")
+    assert set(frame.columns) == {*saved.columns, *names}
+    assert list(frame[names[0]]) == list(table["when"])
+    (part,) = read_parts(tmp_path / "table.parquet", Reading(), 10**6)
+    pd.testing.assert_frame_equal(part, frame)
 
 
 def test_broken_files(tmp_path):

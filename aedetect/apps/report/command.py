@@ -9,7 +9,8 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from ...detectors.saved import load
-from ..work import check_device, is_outlier, new_pipeline, without
+from ..truth import Truth
+from ..work import check_device, learned, new_pipeline, without
 from .page import write_html
 
 
@@ -35,13 +36,13 @@ def reported(
     """Write a page about a table, and say where it is."""
     y = None
     if label is not None:
-        y = np.where(is_outlier(frame, label, outlier, normal), -1, 1)
+        y = np.where(Truth(label, outlier, normal).of_whole(frame), -1, 1)
     rows = without(frame, [*exclude, *([] if label is None else [label])])
     notes = [*frame.attrs.get("notes", [])]
     if model is None:
         check_device(device)
         new = new_pipeline(detector, rows, contamination, seed, device, keep, notes)
-        fitted = prepare(new).fit(rows)
+        fitted = learned(prepare(new), rows)
     else:
         fitted = load(model)
     rows.attrs |= {"name": table.name, "notes": notes}
