@@ -119,7 +119,7 @@ def report(
     The detector learns from TABLE, unless --model names one; it flags about 3 % of normal rows,
     and the page has a threshold to be moved.
     """
-    read = [table] if model is None else [table, model]
+    read = [table, *([options["model"]] if options["model"] else [])]
     _check_output(output, *read, csv=False)
     _check_output(json_path, *read, option="--json", csv=False)
     _refuse_marks(**options)

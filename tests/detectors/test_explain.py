@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from aedetect.apps.explain import explain_rows
 from scipy.sparse import csr_array
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -18,6 +17,7 @@ from aedetect import (
     make_detector,
     nearest_normal,
 )
+from aedetect.detectors.explain import explain_rows
 
 DETECTORS = {
     "default": AnomalyDetector(random_state=0),
