@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from ... import __version__
 from ...detectors.conformal import ConformalDetector
 from ...detectors.explain import explain
+from ...detectors.inside import steps, unwrapped
 from ...detectors.wrapper import scores_by
 from ...rows.threshold import p_values
 from ...tables.columns import UNKNOWN
@@ -33,8 +34,7 @@ PACKAGES = ("numpy", "pandas", "scikit-learn", "torch")
 
 def contents(detector: Any, X: Any, y: Any, top: int) -> dict[str, Any]:
     """Score rows, and collect what there is to say, with the names that docs/REPORT.md explains."""
-    plain, last = without_wrapper(detector), _steps(detector)[-1]
-    check_is_fitted(detector)
+    plain, last = without_wrapper(detector), steps(detector)[-1]
     frame = as_frame(X)[0]
     outlier = _outliers(y, len(frame))
     scores = scores_by(detector, X)
@@ -63,7 +63,7 @@ def contents(detector: Any, X: Any, y: Any, top: int) -> dict[str, Any]:
             for i, reasons in zip(strangest, _reasons(plain, rows, strangest), strict=True)
         ],
         "calibration": None if known is None else calibration(scores, known, outlier),
-        "detector": [_settings(step) for step in dict.fromkeys([*_steps(plain), last])],
+        "detector": [_settings(step) for step in dict.fromkeys([*steps(plain), last])],
         "seed": _seed(plain[-1]),
         "versions": {
             "aedetect": __version__,
@@ -74,20 +74,17 @@ def contents(detector: Any, X: Any, y: Any, top: int) -> dict[str, Any]:
 
 
 def without_wrapper(detector: Any) -> Pipeline:
-    """The steps of a detector, the last of which explains its rows."""
-    *before, last = _steps(detector)
-    steps = [*before, *_steps(getattr(last, "estimator_", last))]
-    if not all(hasattr(steps[-1], name) for name in ("score_features", "reconstruct", "fit")):
+    """The steps of a fitted detector, the last of which explains its rows."""
+    if hasattr(detector, "fit"):
+        check_is_fitted(detector)
+    inner = steps(unwrapped(detector))
+    if not all(hasattr(inner[-1], name) for name in ("score_features", "reconstruct", "fit")):
         raise TypeError(
             f"detector={brief(repr(detector), 200)}; expected a fitted detector of this package "
             "that has score_features and reconstruct, a Pipeline that ends in one, or a wrapper "
             "around one."
         )
-    return Pipeline([(str(i), step) for i, step in enumerate(steps)])
-
-
-def _steps(detector: Any) -> list[Any]:
-    return [step for _, step in detector.steps] if isinstance(detector, Pipeline) else [detector]
+    return Pipeline([(str(i), step) for i, step in enumerate(inner)])
 
 
 def _outliers(y: Any, n: int) -> np.ndarray | None:
