@@ -1,4 +1,4 @@
-"""Swaps: a network is told which values of a row were swapped for another row's."""
+"""Swaps: a network learns which values of a row were swapped for another row's."""
 
 from dataclasses import dataclass
 
@@ -19,14 +19,14 @@ class Swapping(Objective):
 
     In training, each row has a share of its values replaced by those of other rows, with noise;
     the loss is the cross-entropy of telling which (in the manner of Clark et al., 2020, "ELECTRA").
-    What does not go with the rest of its row is told apart by what holds between columns, which
+    Values that do not go with the rest of their row break the dependence between columns, which
     distances do not see.
     """
 
     rebuilds = False
 
     def draw(self, x: Tensor, latent_dim: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Rows (n, d) with values from other rows, and 1 where that is so."""
+        """Rows (n, d) with values from other rows, and a mask that is 1 at those values."""
         donors = torch.empty(x.shape, dtype=torch.int64).random_(len(x), generator=generator)
         noise = torch.empty_like(x).normal_(0, NOISE, generator=generator)
         share = torch.empty_like(x[:, :1]).uniform_(LEAST, MOST, generator=generator)
