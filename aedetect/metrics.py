@@ -28,8 +28,8 @@ class OutlierScorer:
     labels : {"sklearn", "01"}, default="sklearn"
         What `y` holds: -1 for outliers and +1 for inliers, or 1 for outliers and 0 for inliers.
     fpr : float, default=0.05
-        Share of inliers that may be flagged, for "recall_at_fpr": the share of outliers found
-        then, between two thresholds linearly interpolated.
+        Share of inliers that may be flagged, for "recall_at_fpr": the share of outliers found at
+        that rate, interpolated linearly between thresholds.
 
     Examples
     --------
@@ -96,9 +96,9 @@ class OutlierScorer:
 
 
 def pca_advantage(estimator: Any, X: Any, y: Any = None) -> float:
-    """Share of PCA's error that a detector saves, on held-out rows, at equal width of the code.
+    """Share of PCA's error that a detector saves on held-out rows, at equal code width.
 
-    Misleads where anomalous rows are rebuilt well, too: a wider network saves more and detects
+    Misleads where anomalous rows are also rebuilt well: a wider network saves more and detects
     less, and noise that cannot be compressed counts for as much as structure that can.
 
     Parameters
@@ -151,12 +151,12 @@ def pca_advantage(estimator: Any, X: Any, y: Any = None) -> float:
 def excess_mass(
     estimator: Any, X: Any, y: Any = None, *, n_uniform: int = 20_000, random_state: int = 0
 ) -> float:
-    """Excess mass: how much denser the rows lie above a score's levels than uniform ones do.
+    """Excess mass: by how much rows outnumber uniform points at high scores.
 
     The area under the curve EM(t) = max_u P(s(X) > u) - t Leb(s > u), up to the t where it falls
     to 0.9 (Goix, "How to evaluate the quality of unsupervised anomaly detection algorithms?",
     2016). Misleads beyond about eight columns, where no uniform point ever falls among the rows,
-    and rewards scores that follow the density, which an error of reconstruction does not.
+    and rewards scores that follow the density, which a reconstruction error does not.
 
     Parameters
     ----------
@@ -239,10 +239,10 @@ def mass_volume(
 def synthetic_auroc(
     estimator: Any, X: Any, y: Any = None, *, rate: float = 0.3, random_state: int = 0
 ) -> float:
-    """AUROC of telling rows from copies in which values were swapped between rows.
+    """AUROC for telling rows from copies in which values were swapped between rows.
 
-    Swapping keeps each column's distribution and breaks what holds between columns. Misleads where
-    real outliers are far out in single columns, which swapped rows never are.
+    Swapping keeps each column's distribution and breaks the dependence between columns. Misleads
+    where real outliers are extreme in single columns, which swapped rows never are.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def synthetic_auroc(
     Returns
     -------
     float
-        0.5 for a detector that sees no difference, 1 for one that sees all.
+        0.5 for a detector that sees no difference, 1 for one that separates them perfectly.
 
     Examples
     --------
@@ -280,7 +280,7 @@ def synthetic_auroc(
 
 
 def seed_stability(estimator: Any, X: Any, y: Any = None, *, n_seeds: int = 5) -> float:
-    """Mean rank correlation of the scores of models that differ in their seed only.
+    """Mean rank correlation between the scores of models that differ only in their seed.
 
     Misleads where all seeds agree on something useless: a network that learned nothing, or the
     identity, is as stable as one that is right; PCA is perfectly stable.
@@ -322,8 +322,8 @@ def seed_stability(estimator: Any, X: Any, y: Any = None, *, n_seeds: int = 5) -
 
 
 def _last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Return the detector at the end, and the rows as they come to it."""
-    steps = getattr(estimator, "steps", [("", estimator)])  # also of what a search hands over
+    """Return the final detector, and the rows as they reach it."""
+    steps = getattr(estimator, "steps", [("", estimator)])  # also of a search's wrapper
     return steps[-1][1], Pipeline(steps[:-1]).transform(X) if len(steps) > 1 else X
 
 

@@ -10,8 +10,8 @@ semi           the same as in Livernoche et al. (2024): sets under 1,000 rows ar
 unsup-clean    learn from all rows and score them;
 unsup          the same on rows drawn with replacement, as many as there are.
 
-Every run is a line in a CSV file (--output) as soon as it is done; a run that is there already is
-not done again. The tables show means over sets (of means over seeds) of AUROC and average
+Every run is added to a CSV file (--output) as soon as it is done; runs already in the file are not
+repeated. The tables show means over sets (of means over seeds) of AUROC and average
 precision, mean ranks, wins, and median CPU seconds of fit and score. The published CSV is a table
 of AUROC in per cent, with a column of set names and one for each method.
 """

@@ -2,13 +2,13 @@
 
 ``python benchmarks/calibration.py --data DIR`` reads ``*.npz`` with X and y (1 = anomaly), from
 https://github.com/Minqi824/ADBench (BSD-2), folder adbench/datasets/Classical. Detectors learn from
-half of the normal rows (at most --rows) of a table; of the other half, the share that is flagged is
-printed in per cent, a mean over seeds, and in brackets the share of anomalies that is. Tables with
-fewer than 200 rows to learn from are left out. Then, for each detector of this package, the CPU
-time of a fit with the threshold it chooses, as a multiple of one with a given share. For tables
-that are learned from and scored: what `EmpiricalNull` flags (by its distances, of the default
-detector, as `aedetect detect` does) of pure noise, of 50 rows planted in
-500,000, and of tables with 5, 10 and 20 % of anomalies, beside flagging the share that is known.
+half of the normal rows (at most --rows) of a table. Printed are the percentage of the other half
+that is flagged, averaged over seeds, and in brackets the percentage of anomalies flagged. Tables
+with fewer than 200 rows to learn from are left out. Then, for each detector of this package, the
+CPU time of a fit with the threshold it chooses, as a multiple of one with a given share. Finally,
+for tables that are both learned from and scored, what `EmpiricalNull` flags (by the default
+detector's distances, as `aedetect detect` does): in pure noise, with 50 rows planted in 500,000,
+and in tables with 5, 10 and 20 % of anomalies, compared with flagging the known share.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
 ``python benchmarks/explanations.py --data DIR`` reads five tables of ADBench (*.npz with X and y).
 Detectors learn from up to 750 normal rows; in each of 100 others one column, drawn at random, is
-moved by 6 standard deviations up or down. Printed is the share of these rows in which that column
-comes first; beside it what the largest deviation from the column's mean would say, in standard
-deviations, and PyOD's ECOD, by the dimensional scores that its `explain_outlier` draws, where PyOD
-is installed.
+moved by 6 standard deviations up or down. It prints the share of these rows for which that column
+comes first, and the same for two alternatives: the largest deviation from a column's mean, in
+standard deviations, and, if PyOD is installed, the dimensional scores of its ECOD, which
+`explain_outlier` draws.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Size and time of files without code, beside joblib's.
 
-``python benchmarks/files.py``. Medians of several rounds, of estimators fitted on 2,000 rows of 30
+``python benchmarks/files.py``. Medians of several rounds, for estimators fitted on 2,000 rows of 30
 columns.
 """
 

@@ -2,21 +2,21 @@
 
 ``python benchmarks/fit_speed.py`` (needs ``pip install '.[benchmark]'``), with no variable
 set: ours limits its threads by itself, and the others run within the same limit, because threads
-that wait for each other at every small product would only cost them time. Same widths, batch size,
+that wait for each other at every small product would only slow them down. Same widths, batch size,
 Adam and squared error for all; the data are standard normal. Every library takes a turn in each of
 several rounds, and medians of CPU time are printed. "whole fit" includes everything `fit` does:
 validation, scoring the training rows, the threshold, and here the comparison with PCA.
 
 Two loops of plain torch are measured, each over layers of ``torch.nn``: as tutorials write it, over
-a DataLoader and with Adam's defaults, and as who knows torch writes it for a table in memory, over
-slices of shuffled rows and with ``fused=True``.
+a DataLoader and with Adam's defaults, and as an experienced torch user writes it for a table in
+memory, over slices of shuffled rows and with ``fused=True``.
 
 The last column is the floating-point throughput of the layers' matrix products, as a share of the
-rate at which ``torch.mm`` multiplies large square matrices in the same run. That is no upper limit:
-the rates of oneDNN and of numpy's BLAS are printed beside it, and may be higher.
+rate at which ``torch.mm`` multiplies large square matrices in the same run. This is not an
+upper bound: the rates of oneDNN and of numpy's BLAS are printed beside it, and may be higher.
 
-``--family`` compares ours with ours instead, whole fits on 5k x 20: every objective against the
-plain one, an ensemble of 24 against one fit, and a network of one's own, whose layers are plain
+``--family`` compares our own variants instead, in whole fits on 5k x 20: every objective against
+the plain one, an ensemble of 24 against one fit, and a custom network, whose layers are plain
 ``torch.nn`` modules, against the same module in the second of these loops.
 """
 

@@ -5,12 +5,12 @@
 set: ours limits its threads by itself, and the others run within the same limit. Both searches over
 our estimator are run in full, in turn; PyOD's AutoEncoder (equal widths, no batch normalisation, no
 dropout) and an estimator with a plain loop of torch.nn, autograd and torch.optim.Adam(fused=True)
-are run on a few of the fits, and their time is multiplied. Medians of CPU and of wall time are
+are run on a few of the fits, and their time is scaled up. Medians of CPU and of wall time are
 printed.
 
-Mean scores and the best candidate of the two full searches are compared. What rounding can do to
-such a search is printed beside it: the largest difference between the mean scores of the stacked
-search and of another one, on values moved by a relative 1e-7, about float32's precision.
+Mean scores and the best candidate of the two full searches are compared. For reference, the effect
+of rounding on such a search is printed too: the largest difference between the mean scores of the
+stacked search and of another on values perturbed by a relative 1e-7, about float32's precision.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """What `AnomalyDetector` costs on tables of several sizes, beside simple detectors.
 
 ``python benchmarks/large_tables.py`` fits tables of normal numbers and scores their rows, at most
-10,000 of them where nothing else is said, and prints seconds on the clock and memory beyond the
-table. Of a million rows all are scored, by `AnomalyDetector` and IsolationForest only.
+10,000 of them unless stated otherwise, and prints wall-clock seconds and memory beyond the table
+itself. A table of a million rows is scored in full, by `AnomalyDetector` and IsolationForest only.
 
 With ``--data DIR`` (as for ``adbench.py``) it then learns from half of the normal rows of the
 longest tables and scores 6,000 others, to say what is lost by remembering 20,000 rows instead of up

@@ -2,11 +2,11 @@
 
 ``python benchmarks/score_speed.py`` (needs ``pip install '.[benchmark]'``), with no variable
 set: ours limits its threads by itself, and the others run in one thread. Networks have equal
-widths; PyOD is as it comes.
-PyOD and the isolation forest score a tenth of the million rows, and their time is multiplied. All
-take a turn in each of several rounds, and medians are printed: CPU seconds for tables, wall
-milliseconds for one row. onnxruntime runs layers and mean error alone, in blocks of 2,048 rows.
-Memory is the growth of the process's peak while one more million rows are scored.
+widths; PyOD has its default settings. PyOD and the isolation forest score a tenth of the million
+rows, and their time is scaled up. All take a turn in each of several rounds, and medians are
+printed: CPU seconds for tables, wall milliseconds for one row. onnxruntime runs layers and mean
+error alone, in blocks of 2,048 rows. Memory is the growth of the process's peak while one more
+million rows are scored.
 """
 
 import argparse

@@ -4,12 +4,12 @@
 
 default    no variable set, as users run it
 one        OMP_NUM_THREADS=1
-all        no variable set, and the package's own limits taken away: kernels share each product
+all        no variable set, and the package's own limits removed: kernels share each product
            among all cores, as torch and BLAS do by default
 
 Medians of wall and CPU seconds are printed, and the default's wall time over the better of the
 others'. The last rows compare a search that trains two stacks at a time with one at a time; the
-first such search, which starts the worker processes, is printed apart.
+first such search, which starts the worker processes, is printed separately.
 """
 
 import argparse

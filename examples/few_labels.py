@@ -1,10 +1,10 @@
 """Does an encoder trained without labels help a classifier that gets only a few?
 
 A denoising autoencoder sees 1,400 unlabelled digits; its encoder is then fine-tuned on a few
-labelled ones. Beside it: the same network from its initial weights, and a linear classifier on the
-frozen codes. Run: ``python examples/few_labels.py [--mnist DIR]``, where DIR holds
-``mnist_train.npz`` and ``mnist_test.npz`` with X (n, 28, 28) in 0..255 and y: then 8,000 unlabelled
-images are learned from.
+labelled ones. It is compared with the same network trained from scratch, and with a linear
+classifier on the frozen codes. Run: ``python examples/few_labels.py [--mnist DIR]``, where DIR
+holds ``mnist_train.npz`` and ``mnist_test.npz`` with X (n, 28, 28) in 0..255 and y; the encoder
+then learns from 8,000 unlabelled images.
 """
 
 import argparse

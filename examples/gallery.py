@@ -1,4 +1,4 @@
-"""What does each display look like? All of them, on data that come with scikit-learn.
+"""What does each display look like? Draws them all, on data that come with scikit-learn.
 
 Run: ``python examples/gallery.py FOLDER``, which writes a PNG of each, 600 pixels wide.
 """

@@ -1,7 +1,7 @@
 """Which tumours are strange, and is the threshold where it should be? A page answers.
 
-A detector learns from benign tumours; the page is about others, benign and malignant. It opens in
-any browser; move its threshold, and follow the number of a row. Run:
+A detector learns from benign tumours; the page covers other tumours, benign and malignant. Open it
+in any browser, move the threshold, and click a row's number. Run:
 ``python examples/report.py tumours.html``.
 """
 

@@ -1,8 +1,8 @@
-"""Can a width of the code be chosen without labels, and where do the criteria mislead?
+"""Can the code width be chosen without labels, and where do the criteria mislead?
 
-Detectors learn from nines among the digits; the other digits are the outliers that they are to
-find. For each width of the code the table shows the true AUROC, and beside it what each criterion
-says that knows no labels; an asterisk marks the width it would choose. Run:
+Detectors learn from the nines among the digits; the other digits are the outliers to be found. For
+each code width, the table shows the true AUROC and the values of criteria that need no labels; an
+asterisk marks the width that each would choose. Run:
 ``python examples/without_labels.py``.
 """
 

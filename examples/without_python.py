@@ -1,4 +1,4 @@
-"""A detector as one file that scores rows where there is no Python.
+"""A detector as one file that scores rows without Python.
 
 Learns what benign tumours look like, writes preprocessing, network and threshold as an ONNX graph,
 and runs the graph beside the detector. Run: ``python examples/without_python.py``; needs

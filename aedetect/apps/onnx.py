@@ -31,10 +31,10 @@ def export_onnx(detector: Any, path: str | os.PathLike[str]) -> None:
     The graph takes ``X``, rows (n, n_features) in float64 with NaN for missing values, n at least
     1, and returns ``score``, ``decision`` (float64) and ``label`` (int64), each (n,): what
     `score_samples`, `decision_function` and `predict` return, usually within a relative 1e-6. It
-    uses operator set 18. Images and series come as the detector's `fit` flattens them. The graph
-    refuses nothing: infinite values count as 1e100 and -1e100, and where an error cannot be told,
-    the score is the lowest, -1e300. Its metadata holds the detector's parameters, the columns'
-    names and the version of this package.
+    uses operator set 18. Images and series are passed as the detector's `fit` flattens them. The
+    graph refuses nothing: infinite values count as 1e100 and -1e100, and where no error can be
+    computed, the score is the lowest, -1e300. Its metadata holds the detector's parameters, the
+    columns' names and the version of this package.
 
     Before the file is written, `onnxruntime` scores 256 rows drawn around the training rows, near
     and far, half of them with gaps if the detector takes gaps.
@@ -46,15 +46,15 @@ def export_onnx(detector: Any, path: str | os.PathLike[str]) -> None:
         `ConformalDetector` around one of these. Other steps of the Pipeline must be among those
         that skl2onnx can convert in float64, as scikit-learn's scalers and PCA are.
     path : path
-        In an existing folder; the file is whole or not there.
+        Where to write the file, in an existing folder; it is written in full or not at all.
 
     Raises
     ------
     TypeError
         If a part of `detector` has no graph; the message names it. `TableEncoder` has none.
     ValueError
-        If a score of the graph differs by more than 1e-4 of it, or of the threshold if that is
-        larger.
+        If a score from the graph differs by more than 1e-4 of itself, or of the threshold if that
+        is larger.
     ImportError
         If onnx, onnxruntime, onnxscript or skl2onnx is missing.
     OSError
@@ -101,7 +101,7 @@ def export_onnx(detector: Any, path: str | os.PathLike[str]) -> None:
 
 
 def _taken_apart(detector: Any) -> tuple[list[Any], Detector, float]:
-    """Steps, the detector behind them that has a model, and the threshold in force."""
+    """The earlier steps, the detector after them that has a model, and the threshold in force."""
     check_is_fitted(detector)
     if any(
         isinstance(part, Wrapper) and hasattr(part, "estimators_") for part in inwards(detector)
@@ -109,14 +109,14 @@ def _taken_apart(detector: Any) -> tuple[list[Any], Detector, float]:
         raise TypeError(f"{detector} has no graph: it keeps a detector for each training row.")
     *before, last = steps(unwrapped(detector))
     if not isinstance(last, Detector):
-        raise TypeError(f"{type(last).__name__} has no graph; it is no detector of aedetect.")
+        raise TypeError(f"{type(last).__name__} has no graph; it is not a detector of aedetect.")
     before = [step for step in before if step not in ("passthrough", None)]
     return before, last, float(fact(detector, "offset_"))
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Hear nothing of the exporters' own affairs."""
+    """Silence the exporters' own messages."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -167,7 +167,7 @@ def _graph_of_steps(before: list[Any]) -> Any:
 
 
 def _joined(before: Any, after: Any) -> Any:
-    """One graph of two."""
+    """Join two graphs into one."""
     from onnx import compose
 
     before.ir_version = after.ir_version
@@ -189,7 +189,7 @@ def _describe(graph: Any, detector: Any) -> None:
 
 
 def _rows_around(before: list[Any], detector: Detector) -> np.ndarray:
-    """Rows like those that were learned from, and ever less like them."""
+    """Rows from very like those that were learned from to very unlike them."""
     rng, d = np.random.default_rng(0), detector.n_features_in_
     centre = detector.model_.rebuilt(np.full((1, d), np.nan))[0]
     distance = 10.0 ** rng.uniform(-4, 2, (ROWS, 1))
@@ -208,7 +208,7 @@ def _rows_around(before: list[Any], detector: Detector) -> np.ndarray:
 
 
 def _compare(data: bytes, detector: Any, X: np.ndarray, offset: float) -> None:
-    """Raise where the graph decides otherwise than the detector."""
+    """Raise if the graph's decision values differ from the detector's."""
     import onnxruntime
 
     try:

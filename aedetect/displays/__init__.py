@@ -1,1 +1,1 @@
-"""Pictures of detectors, their errors and their codes, in the manner of scikit-learn's displays."""
+"""Pictures of detectors, their errors and their codes, in the style of scikit-learn's displays."""

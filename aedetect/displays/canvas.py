@@ -47,7 +47,7 @@ class Display:
 
 
 class Kind(NamedTuple):
-    """Rows of one kind, and how they look: never by their colour alone."""
+    """Rows of one kind, and how they look: never told apart by colour alone."""
 
     name: str
     rows: np.ndarray  # of bool
@@ -73,7 +73,7 @@ def kinds_of(y: Any, n: int) -> list[Kind]:
 
 
 def cells_of(ax: Any, heights: Sequence[float], n_columns: int) -> np.ndarray:
-    """A grid of axes, rows of those relative heights, inside others, which lose their frame."""
+    """A grid of axes, with rows of these relative heights, inside axes that lose their frame."""
     ax.set_axis_off()
     ends, width = np.cumsum(heights) / sum(heights), 1 / n_columns
     starts = np.r_[0, ends[:-1]]

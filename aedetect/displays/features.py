@@ -1,4 +1,4 @@
-"""Which columns the errors of rows lie in: of all rows as a map, of one row with its values."""
+"""Which columns the errors lie in: for all rows as a map, for one row with its values."""
 
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ TOP = 8  # columns of one row that are drawn
 class FeatureErrorDisplay(Display):
     """Share of each column in the error of each row, and what was observed and expected there.
 
-    As told by `explain`.
+    As reported by `explain`.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class FeatureErrorDisplay(Display):
     def from_estimator(
         cls, detector: Any, X: Any, *, row: int | None = None, ax: Any = None
     ) -> Self:
-        """Explain rows and draw it.
+        """Explain rows and draw the explanation.
 
         Parameters
         ----------

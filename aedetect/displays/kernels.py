@@ -12,10 +12,11 @@ MOST = 64
 
 
 class KernelDisplay(Display):
-    """Weights of the first layer: of a dense layer a kernel for each unit, of a convolution too.
+    """Weights of the first layer: one kernel for each unit, or for each pair of channels.
 
-    Colours, or heights, have one scale for all kernels, with 0 in the middle. Of more than 64
-    kernels, those with the largest norms are drawn. `KernelAutoencoder` has no such kernels.
+    Colours, or heights, share one scale for all kernels, with 0 in the middle. If there are more
+    than 64 kernels, those with the largest norms are drawn. `KernelAutoencoder` has no such
+    kernels.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ class KernelDisplay(Display):
     shown_ : ndarray of int
         Which kernels are drawn.
     ax_ : matplotlib Axes
-        What these are in.
+        Axes around the grid.
     figure_ : matplotlib Figure
 
     Examples
@@ -57,7 +58,7 @@ class KernelDisplay(Display):
             A fitted autoencoder that was trained, or a Pipeline or wrapper of one.
         shape : tuple of int, default=None
             (height, width) of the images that a dense layer takes; None: curves over the columns.
-            Kernels of convolutions have their own, one for each channel out and in.
+            Kernels of convolutions have their own shape, one for each output and input channel.
         ax : matplotlib Axes, default=None
             Where to draw; None: a new figure.
 

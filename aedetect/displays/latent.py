@@ -12,7 +12,7 @@ from .canvas import Display, finite, kinds_of, require
 class LatentDisplay(Display):
     """Codes of rows in a plane: as they are, or on their first two principal axes if wider.
 
-    Codes of one unit are drawn over the number of the row.
+    Codes of one unit are drawn against the row number.
 
     Parameters
     ----------

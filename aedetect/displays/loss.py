@@ -10,14 +10,14 @@ from .canvas import BLACK, BLUE, VERMILLION, Display, log_ticks, require
 
 
 class LossCurveDisplay(Display):
-    """Mean loss of each epoch of training, of the rows learned from and of those held out.
+    """Mean loss of each training epoch, on the training rows and on the held-out rows.
 
     Parameters
     ----------
     losses : sequence of float
-        Of the rows learned from, an epoch each.
+        On the training rows, one per epoch.
     held_out : sequence of float, default=()
-        Of the rows held out, the last epoch at the end; empty without early stopping.
+        On the held-out rows, ending with the last epoch; empty without early stopping.
     kept : int, default=None
         The epoch, from 1, whose weights were kept.
     unit : str, default="loss"

@@ -26,9 +26,9 @@ NORMAL = (0.5, 0.99)  # quantiles of normal errors: the ends of the error map's 
 class ReconstructionDisplay(Display):
     """Images or series, what was rebuilt of them, and a map of the errors.
 
-    All maps have one scale, from the median to the 99 % quantile of the errors of normal values:
-    what is brighter than dark is unusual, and the brightest is what one normal value in a hundred
-    reaches. The number above a row is its mean error.
+    All maps share one scale, from the median to the 99 % quantile of the errors of normal values:
+    anything above the darkest colour exceeds that median, and only one normal value in a hundred
+    reaches the brightest. The number above a row is its mean error.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class ReconstructionDisplay(Display):
     axes_ : ndarray of matplotlib Axes
         (3, n) for images: input, rebuilt, errors; (2, n) for series: both lines, errors.
     ax_ : matplotlib Axes
-        What these are in.
+        Axes around the grid.
     figure_ : matplotlib Figure
 
     Examples
@@ -84,7 +84,7 @@ class ReconstructionDisplay(Display):
         X : array-like of shape (n, n_features), or n images or windows
             Up to 16 rows.
         shape : tuple of int, default=None
-            (height, width) of an image; None: as `X` comes, rows as series.
+            (height, width) of an image; None: the shape of `X`, with rows as series.
         X_train : array-like like `X`, default=None
             Normal rows whose errors set the scale; None: those of `X`.
         ax : matplotlib Axes, default=None

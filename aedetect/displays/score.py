@@ -61,7 +61,7 @@ class ScoreDisplay(Display):
         Parameters
         ----------
         detector : detector
-            Fitted: of this package, of scikit-learn or like PyOD's, or a Pipeline that ends in one.
+            Fitted, from this package, scikit-learn or like PyOD's, or a Pipeline ending in one.
             The threshold is its `offset_`, and the share of false alarms that of its
             `calibration_scores_` (or of the detector in a `Threshold`) beyond it, if it has them.
         X : array-like of shape (n_samples, n_features)

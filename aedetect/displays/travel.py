@@ -15,10 +15,10 @@ AROUND = 0.25  # of the data's range, on each side
 class TravelDisplay(Display):
     """Arrows from points x of a plane towards what is rebuilt of them, ``reconstruct(x) - x``.
 
-    The arrows of a good autoencoder point to where data are dense: of a denoising one, they follow
-    the gradient of the logarithm of the data's density (Alain & Bengio, 2014). Directions are
-    those of the plane; the colour says how far a point moves, and so does the length up to the
-    distance between neighbours in the grid, where it ends.
+    The arrows of a good autoencoder point to where the data are dense: those of a denoising one
+    follow the gradient of the log-density of the data (Alain & Bengio, 2014). Directions are those
+    of the plane; the colour shows how far a point moves, and so does the length of the arrow, which
+    is capped at the grid spacing.
 
     Parameters
     ----------

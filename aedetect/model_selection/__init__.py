@@ -1,4 +1,4 @@
-"""Parameter searches that train their candidates together; with the splits for detectors."""
+"""Parameter searches that train their candidates together, and splitters for detectors."""
 
 from .search import (
     StackedGridSearchCV,

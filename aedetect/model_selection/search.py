@@ -1,4 +1,4 @@
-"""Parameter searches that train their candidates together; with the splits for detectors."""
+"""Parameter searches that train their candidates together."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -24,7 +24,7 @@ from .stacks import FromShelf, Stacks, logger, ranks_only
 
 
 class _StackedSearch:
-    """What makes a search of scikit-learn train its candidates together."""
+    """Makes a scikit-learn search train its candidates together."""
 
     def fit(self: Any, X: Any, y: Any = None, **params: Any) -> Any:
         """Search.
@@ -34,10 +34,10 @@ class _StackedSearch:
         X : array-like of shape (n_samples, n_features)
             Rows.
         y : array-like of shape (n_samples,), optional
-            For the scorer and the splitter.
+            Labels for the scorer and the splitter.
         **params : dict
-            ``groups`` for the splitter. With others, meant for ``fit`` of the estimator, nothing is
-            stacked.
+            ``groups`` for the splitter. With any others, which go to the estimator's ``fit``,
+            nothing is stacked.
 
         Returns
         -------
@@ -73,7 +73,7 @@ class _StackedSearch:
         return self
 
     def _resolved(self) -> dict[str, Any]:
-        """Parameters that stand for others, while the search runs."""
+        """Parameters that replace others while the search runs."""
         return {}
 
     def _run_search(
@@ -95,26 +95,26 @@ class _StackedSearch:
 class StackedGridSearchCV(_StackedSearch, GridSearchCV):
     """Grid search that trains all candidates on all folds together, as stacks of networks.
 
-    A drop-in for scikit-learn's ``GridSearchCV`` where the estimator is one of this package that
-    trains, or a Pipeline that ends in one. The results are those of ``GridSearchCV`` up to float32
-    rounding: a row's scores agree to a relative 1e-5 after 50 steps of training. Training amplifies
-    what rounding leaves, so after hundreds of steps they may differ as between two processors.
+    A drop-in replacement for scikit-learn's ``GridSearchCV`` if the estimator is a trained one from
+    this package, or a Pipeline that ends in one. The results are those of ``GridSearchCV`` up to
+    float32 rounding: a row's scores agree to a relative 1e-5 after 50 training steps. Training
+    amplifies rounding errors: after hundreds of steps they may differ as between two processors.
 
-    Candidates share a stack if they differ only in learning rate, weight decay, seed, or in weights
-    of their penalties and noise; other shapes of networks make stacks of their own. What cannot be
-    stacked is fitted by scikit-learn one by one, which the logger "aedetect" says at level INFO.
-    Steps of a pipeline before the last are fitted once for each fold and setting.
+    Candidates share a stack if they differ only in learning rate, weight decay, seed, or the
+    weights of penalties and noise; networks of other shapes form stacks of their own. What cannot
+    be stacked is fitted one by one by scikit-learn, and the logger "aedetect" says so at level
+    INFO. Earlier steps of a pipeline are fitted once for each fold and setting.
 
     Parameters
     ----------
     estimator : estimator
-        What to search the parameters of.
+        Estimator whose parameters are searched.
     param_grid : dict or list of dict
         Values to try.
     scoring, refit, cv, verbose, pre_dispatch, error_score, return_train_score
         As in ``sklearn.model_selection.GridSearchCV``.
     n_jobs : int, default=None
-        Stacks trained at a time, through joblib. Results do not depend on it.
+        Number of stacks trained at the same time, with joblib. Results do not depend on it.
     max_stack_bytes : int, default=16777216
         Memory for parameters and activations of one stack.
 
@@ -125,7 +125,7 @@ class StackedGridSearchCV(_StackedSearch, GridSearchCV):
 
     See Also
     --------
-    StackedRandomizedSearchCV : Draws candidates.
+    StackedRandomizedSearchCV : Samples candidates instead of trying all of them.
 
     Examples
     --------
@@ -172,13 +172,13 @@ class StackedGridSearchCV(_StackedSearch, GridSearchCV):
 class StackedRandomizedSearchCV(_StackedSearch, RandomizedSearchCV):
     """Randomized search that trains all candidates on all folds together.
 
-    `StackedGridSearchCV` says what can be stacked, ``sklearn.model_selection.RandomizedSearchCV``
-    what the parameters mean.
+    See `StackedGridSearchCV` for what can be stacked, and
+    ``sklearn.model_selection.RandomizedSearchCV`` for the parameters.
 
     Parameters
     ----------
     estimator : estimator
-        What to search the parameters of.
+        Estimator whose parameters are searched.
     param_distributions : dict or list of dict
         Values or distributions to draw from.
     n_iter : int, default=10
@@ -186,7 +186,7 @@ class StackedRandomizedSearchCV(_StackedSearch, RandomizedSearchCV):
     scoring, refit, cv, verbose, pre_dispatch, random_state, error_score, return_train_score
         As in ``RandomizedSearchCV``.
     n_jobs : int, default=None
-        Stacks trained at a time, through joblib.
+        Number of stacks trained at the same time, with joblib.
     max_stack_bytes : int, default=16777216
         Memory for parameters and activations of one stack.
 
@@ -247,31 +247,31 @@ class StackedRandomizedSearchCV(_StackedSearch, RandomizedSearchCV):
 
 
 class StackedHalvingGridSearchCV(_StackedSearch, HalvingGridSearchCV):
-    """Grid search by successive halving over epochs, each round of it trained together.
+    """Grid search by successive halving over epochs, with each round trained together.
 
-    All candidates are trained for a few epochs, the best third of them anew for three times as
-    many, and so on (Jamieson & Talwalkar, 2016). `StackedGridSearchCV` says what can be stacked,
-    ``sklearn.model_selection.HalvingGridSearchCV`` what the other parameters mean.
+    All candidates are trained for a few epochs, then the best third from scratch for three times as
+    many, and so on (Jamieson & Talwalkar, 2016). See `StackedGridSearchCV` for what can be stacked,
+    and ``sklearn.model_selection.HalvingGridSearchCV`` for the other parameters.
 
     Parameters
     ----------
     estimator : estimator
-        What to search the parameters of.
+        Estimator whose parameters are searched.
     param_grid : dict or list of dict
         Values to try.
     factor : int or float, default=3
-        One in so many candidates goes on, with so many times the epochs.
+        One in `factor` candidates goes on to the next round, with `factor` times the epochs.
     resource : str, default="epochs"
-        What is given in growing amounts: a parameter of the estimator that is a whole number. Of a
-        Pipeline "epochs" means its last step's.
+        What increases from round to round: an integer parameter of the estimator. For a Pipeline,
+        "epochs" means that of its last step.
     max_resources : int or "auto", default="auto"
-        Most that a candidate gets; "auto": what the estimator has.
+        The most that a candidate is given; "auto": the estimator's own value.
     min_resources, aggressive_elimination, cv, scoring, refit, error_score, random_state, verbose
         As in ``HalvingGridSearchCV``.
     return_train_score : bool, default=False
         Whether training folds are scored too.
     n_jobs : int, default=None
-        Stacks trained at a time, through joblib.
+        Number of stacks trained at the same time, with joblib.
     max_stack_bytes : int, default=16777216
         Memory for parameters and activations of one stack.
 
@@ -284,7 +284,7 @@ class StackedHalvingGridSearchCV(_StackedSearch, HalvingGridSearchCV):
     Raises
     ------
     ValueError
-        If the resource is no parameter of the estimator.
+        If the resource is not a parameter of the estimator.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Splits for detectors: known outliers are tested on, and never learned from."""
+"""Splitters for detectors: known outliers are used for testing, never for training."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,11 +11,12 @@ Fold = tuple[np.ndarray, np.ndarray]  # indices of training and test rows
 
 
 class InlierKFold(BaseEstimator):
-    """Folds for detectors: known outliers are tested on, and never learned from.
+    """Folds for detectors: known outliers are used for testing, never for training.
 
-    Inliers are shuffled and divided into folds. Each inlier is in one test fold; each known outlier
-    too, and in no training fold. Without `y` all rows count as inliers. A search that refits does
-    so on all rows it is given, outliers too: fit what it found on the inliers.
+    Inliers are shuffled and divided into folds. Each inlier is in one test fold; so is each known
+    outlier, which is never in a training fold. Without `y` all rows count as inliers. A search that
+    refits does so on all rows it is given, outliers included: refit its best parameters on the
+    inliers alone.
 
     Parameters
     ----------
@@ -193,7 +194,7 @@ def _by_kind(X: Any, y: Any, outlier_label: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _random_state(given: Any) -> np.random.RandomState:
-    """As scikit-learn's, but None is fresh entropy instead of the global state."""
+    """As scikit-learn's, but None means fresh entropy instead of the global state."""
     return np.random.RandomState() if given is None else check_random_state(given)
 
 

@@ -44,7 +44,7 @@ class Shelf:
 
 
 class FromShelf:
-    """An estimator whose `fit` takes what was trained ahead, and trains only what was not."""
+    """An estimator whose `fit` takes a model trained ahead, and trains only if there is none."""
 
     def __init__(self, estimator: Any, shelf: Shelf) -> None:
         self.estimator, self.shelf = estimator, shelf
@@ -85,7 +85,7 @@ class FromShelf:
 
 
 class Stacks:
-    """Trains candidates on all folds, those that can be together as one."""
+    """Trains candidates on all folds, stacking those that can be trained together."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Stacks:
         self.max_bytes, self.parallel = max_bytes, Parallel(n_jobs)
         self.thresholds, self.shelf = thresholds, Shelf()
         self.prepared: dict[Any, tuple[list[Any], Any]] = {}
-        self.seconds: list[np.ndarray] = []  # a candidate and fold, its share of the training
+        self.seconds: list[np.ndarray] = []  # per candidate and fold, its share of the training
 
     def train(self, candidates: list[dict[str, Any]]) -> None:
         from ..detectors.base import prepared
@@ -117,7 +117,7 @@ class Stacks:
                 try:
                     model, data = self._split(estimator, fold)
                     prepared(model, data)
-                except Exception as error:  # found again where scikit-learn fits it
+                except Exception as error:  # raised again when scikit-learn fits it
                     logger.info("Not stacked: %s (%s)", parameters, error)
                     continue
                 jobs.append((i, fold, key, estimator, model, data))
@@ -142,9 +142,9 @@ class Stacks:
             self.seconds[first + i][fold] = seconds
 
     def _split(self, estimator: Any, fold: int) -> tuple[Any, Any]:
-        """Return the network at the end and the rows it learns from, after the steps before it.
+        """Return the last step, and the rows it learns from, as transformed by the earlier steps.
 
-        These steps are fitted once for each fold and each setting of their parameters.
+        The earlier steps are fitted once for each fold and each setting of their parameters.
         """
         from ..detectors.autoencoder import Autoencoder
 
@@ -169,7 +169,7 @@ class Stacks:
 
 
 def ranks_only(scoring: Any) -> bool:
-    """Say whether it is known that no threshold matters to a search's scoring."""
+    """Return whether a search's scoring is known not to depend on thresholds."""
     if isinstance(scoring, dict):
         return all(map(ranks_only, scoring.values()))
     if isinstance(scoring, list | tuple | set):
@@ -181,7 +181,7 @@ def ranks_only(scoring: Any) -> bool:
 
 
 def _identity(value: Any) -> str:
-    """Return what tells a parameter's value from another."""
+    """Return a text that differs for different values of a parameter."""
     return repr(value.get_state() if isinstance(value, np.random.RandomState) else value)
 
 

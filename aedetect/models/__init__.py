@@ -1,1 +1,1 @@
-"""What fitting leaves behind: frozen, of arrays and plain values."""
+"""What fitting leaves behind: frozen arrays and plain values."""

@@ -1,4 +1,4 @@
-"""What fitting leaves: frozen, of arrays and plain values, and all that scoring needs."""
+"""What fitting leaves behind: frozen arrays and plain values, all that scoring needs."""
 
 from abc import ABC, abstractmethod
 from functools import cached_property
@@ -13,8 +13,9 @@ from ..params import Record
 class Model(Record, ABC):
     """Codes, rebuilt rows and errors of plain rows: C-ordered float arrays, NaN for gaps.
 
-    A subclass is a frozen dataclass of arrays, plain values and other such. What is only derived
-    from them, networks and indices, it keeps in cached properties, which are no part of its state.
+    A subclass is a frozen dataclass of arrays, plain values and other such dataclasses. Anything
+    derived from them, such as networks and indices, is kept in cached properties, which are not
+    part of its state.
 
     Attributes
     ----------
@@ -58,11 +59,11 @@ class Model(Record, ABC):
         """Raise ValueError where parts do not belong together, before anything is built."""
 
     def release(self) -> None:
-        """Give back memory that was kept from one block of rows to the next."""
+        """Release memory that was kept from one block of rows to the next."""
 
 
 def refuse_shapes(**shapes: tuple[np.ndarray, tuple[int | None, ...]]) -> None:
-    """Raise for the first array that has NaN or not its shape; None fits any length."""
+    """Raise for the first array that has NaN or the wrong shape; None fits any length."""
     for name, (array, shape) in shapes.items():
         fits = len(array.shape) == len(shape) and all(
             n in (m, None) for n, m in zip(shape, array.shape, strict=True)

@@ -60,7 +60,7 @@ class EnsembleModel(Model):
         return [Ranks.of(errors) for errors in self.training_errors]
 
     def knowing(self, X: np.ndarray) -> "EnsembleModel":
-        """Return the same, with what it has to know of its training rows."""
+        """Return the same model, with what it needs to know about its training rows."""
         if self.aggregation != "rank":
             return self
         quietly = np.errstate(over="ignore", invalid="ignore", divide="ignore")
@@ -94,7 +94,7 @@ class EnsembleModel(Model):
         elif self.aggregation == "log_mean":
             errors = np.log(np.maximum(errors, np.finfo(float).tiny))
         seen = ~np.isnan(errors).all(axis=1)
-        combined = np.full(len(X), np.inf)  # a row of which no member saw anything is not normal
+        combined = np.full(len(X), np.inf)  # a row that no member saw anything of is not normal
         combine = np.nanmedian if self.aggregation == "median" else np.nanmean
         combined[seen] = combine(errors[seen], axis=1)
         return combined
@@ -119,7 +119,7 @@ class EnsembleModel(Model):
         ]
 
     def _mean_over_members(self, parts: list[np.ndarray]) -> np.ndarray:
-        """Mean of what the members say of each column; 0 where none sees it."""
+        """Mean of the members' results for each column; 0 where none sees it."""
         total = np.zeros((len(parts[0]), len(self.column_means)))
         count = np.zeros(len(self.column_means))
         for columns, part in zip(self.columns, parts, strict=True):

@@ -46,7 +46,7 @@ class Frame:
 
     def enter(self, X: np.ndarray) -> Tensor:
         """Rows in the network's frame, float32; what lies far outside is brought nearer."""
-        readable = X.dtype == np.float32 and X.flags.writeable  # torch warns of those that are not
+        readable = X.dtype == np.float32 and X.flags.writeable  # torch warns if not
         if readable and self._suits_float32:  # quicker
             x = torch.sub(torch.from_numpy(X), torch.from_numpy(self.mean.astype(np.float32)))
             return x.mul_(1 / self.scale).clamp_(-FAR, FAR)
@@ -73,6 +73,6 @@ class Frame:
 
 
 def _squares(centred: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Squared distances from the mean; 0 where they may be rounding, of a constant column."""
+    """Squared distances from the mean; 0 where they may be rounding errors of a constant column."""
     centred[np.abs(centred) <= ROUNDING * np.abs(mean)] = 0
     return np.square(centred, out=centred)

@@ -1,4 +1,4 @@
-"""Fitted models as torch modules without branches, which graphs for other runtimes are made of.
+"""Fitted models as torch modules without branches, to export as graphs for other runtimes.
 
 A module maps rows (n, d) in float64, NaN for gaps, to what `Model.row_errors` finds, (n,).
 """
@@ -27,7 +27,7 @@ from .trained import TrainedModel
 
 
 class Arrays(nn.Module):
-    """A module that keeps arrays, and numbers that float32 would lose digits of."""
+    """A module that keeps arrays, and numbers that would lose digits in float32."""
 
     def __init__(self, **arrays: np.ndarray | float) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class KernelErrors(Arrays):
         distances = (near - x[:, None]).square().sum(-1).sqrt()
         nearest, order = distances.topk(min(self.k + 1, n), largest=False)
         place, length = torch.arange(nearest.shape[1]), x.square().sum(-1, keepdim=True).sqrt()
-        itself = nearest[:, :1] <= self.same * length  # has no weight, but where it is alone
+        itself = nearest[:, :1] <= self.same * length  # has no weight unless it is alone
         counts = (place >= itself) & (place < self.k + itself) if n > 1 else place >= 0
         logits = (nearest / self.bandwidth).clamp_max(self.largest).square() / -2
         weights = torch.where(counts, logits, -torch.inf).softmax(-1)
@@ -168,7 +168,7 @@ class EnsembleErrors(Arrays):
         return self.combined(torch.stack(errors, 1), torch.stack(seen, 1))
 
     def combined(self, errors: Tensor, seen: Tensor) -> Tensor:
-        """One error of those of members that see a value of the row."""
+        """Combine the errors of those members that see a value of the row."""
         n_seen = seen.sum(-1)
         if self.aggregation == "median":
             ascending = torch.where(seen, errors, torch.inf).sort(-1).values
@@ -214,7 +214,7 @@ class Interpolated(Arrays):
 
 
 class ScaledRows(Arrays):
-    """Columns made alike by a `Scale`."""
+    """Columns brought to a common scale by a `Scale`."""
 
     def __init__(self, scale: Scale) -> None:
         super().__init__(origin=scale.origin, spread=scale.spread, largest=LARGEST, digits=1e6)
@@ -281,7 +281,7 @@ class SurpriseValue(Arrays):
 
 
 class SurpriseErrors(Arrays):
-    """The sum of surprises; of two memories', softly the larger one."""
+    """The sum of surprises, with a soft maximum of the memories'."""
 
     def __init__(self, model: SurpriseModel) -> None:
         super().__init__(medians=model.column_medians)

@@ -13,7 +13,7 @@ from ..rows.linear import filled
 from ..rows.neighbours import Neighbours
 from .base import Model, refuse_shapes, refuse_unless_positive
 
-SOME = 2000  # items whose distances say what is typical
+SOME = 2000  # items from which the typical distance is estimated
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,5 +76,5 @@ def bandwidth_of(items: np.ndarray, share: float) -> float:
     search = Neighbours(items, min(5, len(items) - 1))
     some = items[:: -(-len(items) // SOME)]
     distances = in_chunks(lambda X: search(X)[0][:, -1], some, KernelModel.block)
-    apart = distances > 0  # copies of a row say nothing of the distance between rows
+    apart = distances > 0  # copies of a row say nothing about the distance between rows
     return share * float(np.median(distances[apart])) if apart.any() else 1.0

@@ -26,9 +26,9 @@ SINGLE = float(np.finfo(np.float32).eps)
 
 @dataclass(frozen=True)
 class Scale:
-    """Columns made alike: ``asinh((X - origin) / spread)``, in which far values are less far.
+    """Columns on a common scale, far values pulled in: ``asinh((X - origin) / spread)``.
 
-    Results are rounded to a millionth, so that another unit of a column changes no last digit.
+    Results are rounded to a millionth, so that changing a column's unit alters no last digit.
     Constant columns become 0.
     """
 
@@ -39,8 +39,8 @@ class Scale:
     def robust(cls, X: np.ndarray) -> Self:
         """Median and interquartile range (as a standard deviation).
 
-        The spread is at least a tenth of the standard deviation; where half of the values are one
-        and the same, it is the standard deviation.
+        The spread is at least a tenth of the standard deviation; where half of the values are
+        identical, it is the standard deviation.
         """
         lower, median, upper = np.percentile(X, [25, 50, 75], axis=0)
         deviation = deviations(X)
@@ -66,7 +66,7 @@ class Scale:
 class Rows(Record):
     """Complete training rows (n, d), and the indices of those that count as normal.
 
-    What parts derive from them they do not keep: each table is kept once.
+    Parts do not keep what they derive from them, so that each table is kept only once.
     """
 
     all: np.ndarray
@@ -87,8 +87,8 @@ class Rows(Record):
 class Part(Record, ABC):
     """A measure of how anomalous a row is.
 
-    A part's `of` learns from the normal ones of some rows; it returns the part, and the values of
-    some rows as of such that it did not learn from.
+    A part's `of` learns from the rows that count as normal; it returns the part, and the values of
+    some rows, computed as if it had not learned from them.
     """
 
     @abstractmethod
@@ -100,7 +100,7 @@ class Part(Record, ABC):
         return np.asarray(columns.sum(axis=1))
 
     def shares(self, columns: np.ndarray) -> np.ndarray:
-        """What each column has in the value, (n, d), not negative, on a scale of its own."""
+        """What each column contributes to the value, (n, d), not negative, on its own scale."""
         return columns
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
@@ -115,7 +115,7 @@ class Part(Record, ABC):
 
 @dataclass(frozen=True, eq=False)
 class Memory(Part):
-    """Distance from the kernel-weighted mean of the rows around, in scaled columns."""
+    """Distance from the kernel-weighted mean of the nearby rows, in scaled columns."""
 
     rows: Rows
     scale: Scale
@@ -123,7 +123,7 @@ class Memory(Part):
 
     @classmethod
     def of(cls, rows: Rows, some: np.ndarray, share: float) -> tuple[Self, np.ndarray]:
-        """Let the bandwidth be a share of what distance is typical."""
+        """Set the bandwidth to a share of the typical distance."""
         scale = Scale.robust(rows.normal)
         memory = cls(rows, scale, bandwidth_of(scale(rows.normal), share))
         return memory, in_chunks(memory, rows.all[some], BLOCK)  # no row is its own neighbour
@@ -159,7 +159,7 @@ class Tails(Part):
 
     @classmethod
     def of(cls, rows: Rows, some: np.ndarray) -> tuple[Self, np.ndarray]:
-        """Leave each row out of the shares that it is compared with."""
+        """Leave each row out of the shares it is compared with."""
         tails = cls(rows)
         rarity = in_chunks(lambda X: tails._rarity(X, 1).sum(axis=1), rows.all[some], BLOCK)
         return tails, rarity
@@ -170,7 +170,7 @@ class Tails(Part):
 
     @cached_property
     def reach(self) -> np.ndarray:
-        """How far apart values of each column may be and count as equal."""
+        """How far apart two values of a column may be and still count as equal."""
         spread = Scale.robust(self.rows.all).spread
         return SINGLE * np.where(np.isfinite(spread), 10 * spread, np.abs(self.rows.all[0]))
 
@@ -180,7 +180,7 @@ class Tails(Part):
     def _rarity(self, X: np.ndarray, own: int) -> np.ndarray:
         n, beyond = self.sorted.shape[1] - own, np.empty(X.shape[::-1])
         for known, values, found, reach in zip(self.sorted, X.T, beyond, self.reach, strict=True):
-            order = values.argsort()  # ascending values are found faster
+            order = values.argsort()  # looking up ascending values is faster
             ascending = values[order]
             below = known.searchsorted(ascending + reach, "right")
             above = len(known) - known.searchsorted(ascending - reach, "left")
@@ -188,20 +188,20 @@ class Tails(Part):
         return -np.log(((2 * beyond.T + 1) / (n + 1)).clip(max=1))
 
 
-STEPS, BATCH, VALUES = 200, 128, 2**14  # a batch has fewer rows where they are wide
+STEPS, BATCH, VALUES = 200, 128, 2**14  # a batch of wide rows has fewer of them
 STACK_BYTES = 2**24
 
 
 @dataclass(frozen=True, eq=False)
 class Swaps(Part):
-    """What networks say that were trained to tell swapped values, each on 70 % of the rows."""
+    """What networks trained to detect swapped values say, each trained on 70 % of the rows."""
 
     scale: Scale
     nets: list[TrainedModel]
 
     @classmethod
     def of(cls, rows: Rows, some: np.ndarray, n_nets: int, seed: int) -> tuple[Self, np.ndarray]:
-        """Train the networks; of each row, ask those that did not learn from it."""
+        """Train the networks; for each row, ask those that did not learn from it."""
         rng = np.random.default_rng(seed)
         n_normal, d = rows.normal.shape
         n = min(max(2, int(np.ceil(0.7 * n_normal))), STEPS * BATCH)

@@ -1,4 +1,4 @@
-"""What a fit says of itself: whether the network learned anything, and more than PCA did."""
+"""Report on a fit: whether the network learned anything, and more than PCA did."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,13 +11,13 @@ from ..rows.blocks import in_chunks
 from ..rows.linear import projected
 from .trained import TrainedModel
 
-SILENT = 1e-3  # standard deviation of a unit of the code that says nothing
+SILENT = 1e-3  # a unit of the code with a smaller standard deviation is silent
 
-Warnings = list[tuple[str, type[Warning]]]  # what to say, and as what
+Warnings = list[tuple[str, type[Warning]]]  # messages and their categories
 
 
 def fit_report(model: TrainedModel, train: np.ndarray, X: np.ndarray, kind: str) -> dict[str, Any]:
-    """Mean error on rows `X`, beside that of the mean row and of PCA of equal width, of `train`."""
+    """Mean error on rows `X`, beside those of the mean row and equally wide PCA of `train`."""
     full, mean, by_pca = projected(X, train, model.column_means, model.width)
     if model.bounded:
         by_pca = by_pca.clip(1e-3, 1 - 1e-3)  # a linear map leaves the range the error allows
@@ -32,7 +32,7 @@ def fit_report(model: TrainedModel, train: np.ndarray, X: np.ndarray, kind: str)
 
 
 def of_identity(latent_dim: object, n_features: int) -> Warnings:
-    """What to say where nothing keeps the network from copying its input."""
+    """The warning for when nothing keeps the network from copying its input."""
     text = (
         f"latent_dim={latent_dim} is not below the {n_features} columns of X: the network can "
         "learn the identity, which rebuilds outliers as well as inliers. Lower it."
@@ -43,15 +43,15 @@ def of_identity(latent_dim: object, n_features: int) -> Warnings:
 def of_report(
     report: dict[str, Any], code_covariance: np.ndarray, names: np.ndarray | None
 ) -> Warnings:
-    """What to say of a fit that is of no use, or of columns of which nothing was learned."""
+    """Warnings about a useless fit, or about columns from which nothing was learned."""
     error, baseline = report["error"], report["mean_row_error"]
     found: Warnings = []
     if names is not None:  # in images, constant pixels are the rule
         found += of_constant(
             names[report["constant_columns"]],
             len(names),
-            "Nothing is learned of them, and any change in them counts in full. Drop them if they "
-            "mean nothing.",
+            "Nothing is learned from them, and any change in them counts in full. Drop them if "
+            "they mean nothing.",
         )
     if np.diag(code_covariance).max() < SILENT**2 and error > 0.99 * baseline > 0:
         text = (
@@ -70,8 +70,8 @@ def of_report(
 
 
 def of_constant(constant: Sequence[Any], n_columns: int, consequence: str) -> Warnings:
-    """What to say of columns that had one value in training, and what follows."""
-    if not 0 < len(constant) < n_columns:  # where all are, that was said before
+    """The warning about columns with a single value in training, and the consequence."""
+    if not 0 < len(constant) < n_columns:  # if all are, that was said before
         return []
     text = (
         f"Constant in training: {', '.join(map(repr, constant[:5]))}"

@@ -1,4 +1,4 @@
-"""Scores of plain rows by a model, and whatever else it says of them block by block."""
+"""Scores of plain rows by a model, and whatever else is computed block by block."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Things as arrays and plain values, and back: what a file can hold without code."""
+"""Objects to arrays and plain values, and back: what a file can hold without code."""
 
 import inspect
 import math
@@ -19,7 +19,7 @@ PASSING = {"_skl_callbacks", "_parent_callback_ctx"}  # attributes of a run, not
 
 
 class Writer:
-    """Takes things apart.
+    """Takes objects apart.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Writer:
         self.known: dict[int, str] = {}
 
     def tree(self, thing: Any, path: str) -> Any:
-        """Return a thing as what JSON can say; `path` is how to call it in an error."""
+        """Return an object in JSON's terms; `path` is its name in errors."""
         if isinstance(thing, np.generic):
             thing = thing.item()
         if isinstance(thing, PLAIN):
@@ -97,7 +97,7 @@ def _parts(thing: Any) -> dict[str, Any]:
 
 
 class Reader:
-    """Puts things together again.
+    """Puts objects together again.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class Reader:
         self.used: set[str] = set()
 
     def thing(self, tree: Any) -> Any:
-        """Return what a tree describes; a ValueError says why it is none."""
+        """Return what a tree describes; a ValueError says why it describes nothing."""
         if isinstance(tree, PLAIN) or (isinstance(tree, float) and math.isfinite(tree)):
             return tree
         if isinstance(tree, list):
@@ -190,7 +190,7 @@ def _a(kind: type, value: Any) -> Any:
 
 
 def _refuse_methods(kind: type, values: dict[str, Any]) -> None:
-    """Raise where an attribute would stand in for what the class itself does."""
+    """Raise if an attribute would replace something that the class defines."""
     for name in values:
         known = inspect.getattr_static(kind, name, None)
         if name.startswith("__") or inspect.isroutine(known) or hasattr(known, "__get__"):

@@ -20,13 +20,13 @@ from .parts import BLOCK, Memory, Part, Swaps
 class Surprise(Record):
     """A part's value as ``-log(share of normal rows with a larger one)``, linear beyond them all.
 
-    Surprises of different parts are alike in scale, and can be added.
+    Surprises of different parts have a similar scale, and can be added.
 
     Attributes
     ----------
     part : Part
     sorted : ndarray of shape (n,)
-        Its values of normal rows, as of rows that it did not learn from.
+        Its values of normal rows, computed as if it had not learned from them.
     unit : float
         Their standard deviation.
     """
@@ -64,7 +64,7 @@ class Surprise(Record):
         return Ranks.of(self.sorted)
 
     def divided(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The same, and what each column has in it, (n, d); rows sum to 1."""
+        """The same, and each column's share of it, (n, d); rows sum to 1."""
         columns = self.part.columns(X)
         shares = self.part.shares(columns)
         shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)
@@ -72,18 +72,18 @@ class Surprise(Record):
 
 
 def surprise_of(part: Part, values: np.ndarray, normal: np.ndarray) -> tuple[Surprise, np.ndarray]:
-    """Return a part's surprise, told from its values of normal rows, and that of all values."""
+    """Return a part's surprise, based on its values of normal rows, and that of all values."""
     surprise = Surprise.of(part, values[normal])
     return surprise, surprise.at(values)
 
 
-MEMORY = 2.0  # what the surprise of the memories counts for, beside 1 for each other part
-CAUTION = 0.4  # what a memory of trimmed rows counts for, beside one of all rows
+MEMORY = 2.0  # weight of the memories' surprise; that of each other part is 1
+CAUTION = 0.4  # weight of a memory of trimmed rows, relative to one of all rows
 
 
 @dataclass(frozen=True, eq=False)
 class SurpriseModel(Model):
-    """The sum of surprises; of two memories', softly the larger one.
+    """The sum of surprises, with a soft maximum of the memories'.
 
     Attributes
     ----------
@@ -93,9 +93,9 @@ class SurpriseModel(Model):
         Of a `Memory`. The second one remembers fewer rows, and counts less.
     others : list of Surprise
     training_errors : ndarray of shape (n,)
-        Of the rows that were learned from, or of some thousand of them.
+        Of the rows that were learned from, or of some thousands of them.
     unseen_errors : ndarray of shape (n,)
-        Of the same rows, by what the parts say of rows that they did not learn from.
+        Of the same rows, computed as if the parts had not learned from them.
     """
 
     column_medians: np.ndarray
@@ -138,7 +138,7 @@ class SurpriseModel(Model):
         return total([memory(X) for memory in self.memories], [other(X) for other in self.others])
 
     def distances(self, X: np.ndarray) -> np.ndarray:
-        """From the rows remembered around, in scaled columns."""
+        """Distance from the remembered rows nearby, in scaled columns."""
         return np.sqrt(self._memory.columns(self._complete(X)).sum(axis=1))
 
     def errors(self, X: np.ndarray) -> np.ndarray:
@@ -163,10 +163,10 @@ def total(memories: ArrayLike, others: ArrayLike) -> np.ndarray:
 
 
 def softer(memories: np.ndarray) -> np.ndarray:
-    """Of the surprises of memories, (1 or 2, n), softly the largest."""
+    """Soft maximum of the surprises of memories, (1 or 2, n)."""
     return np.logaddexp.reduce(weighted(memories), axis=0)
 
 
 def weighted(memories: np.ndarray) -> np.ndarray:
-    """Surprises of memories by what they count for, beside each other."""
+    """Surprises of memories, each multiplied by its weight."""
     return memories * np.array([1, CAUTION])[: len(memories), None]

@@ -52,7 +52,7 @@ class TrainedModel(Model):
             return self.new_net().eval()
 
     def check(self, n_features: int) -> None:
-        """Compare the weights' shapes with those of no networks at all, which take no memory."""
+        """Compare the weights' shapes with those of a stack of zero networks, which is free."""
         vectors = {"mean": self.frame.mean, "column_means": self.column_means}
         refuse_shapes(**{name: (vector, (n_features,)) for name, vector in vectors.items()})
         refuse_unless_positive(scale=self.frame.scale)
@@ -104,11 +104,11 @@ class TrainedModel(Model):
 
     @cached_property
     def unit(self) -> float:
-        """What an error in the network's frame is in the data's unit."""
+        """Value of an error of 1 in the network's frame in the data's unit."""
         return float(self.frame.scale ** ERRORS[self.objective.criterion].degree)
 
     def of_rows(self, function: Callable[[Coder, Tensor], Tensor], X: np.ndarray) -> np.ndarray:
-        """What a function of the network and rows (1, n, d) finds, in float64."""
+        """Result of a function of the network and rows (1, n, d), in float64."""
         with torch.inference_mode():
             return function(self.net, self.frame.enter(X)[None])[0].double().numpy()
 

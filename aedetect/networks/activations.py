@@ -1,4 +1,4 @@
-"""Activations: all that is known of each, in one record."""
+"""Activations, with everything known about each in one record."""
 
 import math
 from collections.abc import Callable
@@ -24,19 +24,19 @@ class Activation:
     function : callable
         The activation as autograd knows it.
     gain : float
-        Of the initial weights before it: He et al. (2015) for the rectifiers, Glorot & Bengio
-        (2010) for the others; a sigmoid's slope is 1/4 at 0, so its gain is 4 (an eight-layer net
-        stalls otherwise).
+        Gain of the initial weights of the layer before: He et al. (2015) for the rectifiers, Glorot
+        & Bengio (2010) for the others; a sigmoid's slope is 1/4 at 0, so its gain is 4 (an
+        eight-layer net stalls otherwise).
     forward : callable or None
-        The same of ``(pre-activation, out=)``; None where it changes nothing,
+        Kernel called with ``(pre-activation, out=)``; None for the identity.
     backward : callable or None
-        and ``(gradient, *between, saved, grad_input=gradient)`` back through it, in place.
+        Its backward kernel, in place: ``(gradient, *between, saved, grad_input=gradient)``.
     between : tuple
-        Constants of that kernel.
+        Constants of the backward kernel.
     saves_input : bool
         Whether `saved` is the pre-activation, not the output.
     slope : callable, optional
-        Of the output, where it is a function of that; it returns None for a slope of 1.
+        Slope as a function of the output, if it is one; it returns None for a slope of 1.
     """
 
     function: Callable[[Tensor], Tensor]

@@ -16,14 +16,14 @@ class Network(Params):
     Attributes
     ----------
     replayable : bool, default=False
-        Class attribute: a promise that the network does the same at every step of training, but for
-        its numbers. Small networks train several times faster then. Dropout, batch norm and buffers
-        that are changed in place keep the promise; what counts steps in Python, looks at values or
-        draws outside torch breaks it. Training compares: at the third batch of a size, and after 1,
-        2, 4, 8, ... more, it does the step anew as well and looks at loss, gradient, buffers and
-        generators. A network that is found out gets a warning, and is trained like any other from
-        there on. What changes between these batches alone, by a count kept outside the network's
-        modules for instance, is not seen.
+        Class attribute: a promise that every training step runs the same operations, whatever the
+        numbers. Small networks then train several times faster. Dropout, batch norm and buffers
+        that are changed in place keep the promise; counting steps in Python, looking at values or
+        drawing outside torch breaks it. Training checks: at the third batch of a size, and after 1,
+        2, 4, 8, ... more, it also computes the step afresh and compares loss, gradient, buffers and
+        generators. A network that breaks the promise gets a warning, and from then on is trained
+        like any other. A change that shows only between these checks, through a count kept outside
+        the network's modules for instance, goes unnoticed.
     """
 
     replayable: ClassVar[bool] = False
@@ -45,7 +45,7 @@ class Network(Params):
             Each draws the initial weights of one model.
         heads : int, default=1
             The encoder's output is this many times as wide as a code; a variational autoencoder
-            asks for two.
+            needs two.
         """
         raise NotImplementedError(f"{type(self).__name__} must say how it is built.")
 

@@ -17,7 +17,7 @@ from .layers import FLOAT32, Affine, Layered
 
 
 class _Reshape(nn.Module):
-    """Give the axes behind (K, n) another shape."""
+    """Reshape the axes after (K, n)."""
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class _Convolution(nn.Module):
         self.offset = nn.Parameter(torch.zeros((k, n_out), **FLOAT32))
         bound = ACTIVATIONS[activation].gain * math.sqrt(6 / (fan * (n_in + n_out)))
         if size is not None:
-            bound *= 2 ** (len(kernel) / 2)  # only every second tap meets a value, in each axis
+            bound *= 2 ** (len(kernel) / 2)  # only every second tap meets a value, along each axis
         for weight, generator in zip(self.weight.data, generators, strict=True):
             init.uniform_(weight, -bound, bound, generator)
 
@@ -121,7 +121,7 @@ class _Convolutional(Network):
                 channels[:0:-1], channels[-2::-1], activations, sizes[-2::-1], strict=True
             )
         ]
-        if self.output_activation == "identity":  # begin near the mean row
+        if self.output_activation == "identity":  # start near the mean row
             up[-1].weight.data.mul_(0.1)
         code = Affine(generators, flat, heads * latent_dim, self.code_activation, bias=True)
         back = Affine(generators, latent_dim, flat, self.activation, bias=True)
@@ -161,7 +161,7 @@ class _Convolutional(Network):
             )
 
     def _refuse_last(self) -> None:
-        """Raise where items of that very shape look as if their channels came last."""
+        """Raise if items of exactly this shape look as if their channels came last."""
         channels, *sides, last = self.shape
         if last <= 4 < min([channels, *sides]):
             raise ValueError(
@@ -188,7 +188,7 @@ class Conv2d(_Convolutional):
 
     A row holds an image's values channel by channel, each line by line; arrays of images
     (n, channels, height, width), (n, height, width, channels), or (n, height, width) for one
-    channel, are taken as well and come back as they came. Sides may be odd.
+    channel, are accepted too, and rebuilt images have the same layout. Sides may be odd.
 
     Parameters
     ----------
@@ -222,7 +222,8 @@ class Conv1d(_Convolutional):
     """Convolutions for series: each layer halves the length, the decoder doubles it.
 
     A row holds a window channel by channel, each in order of time; arrays of windows
-    (n, length, channels) are taken as well and come back as they came. The length may be odd.
+    (n, length, channels) are accepted too, and rebuilt windows have the same layout. The length may
+    be odd.
 
     Parameters
     ----------

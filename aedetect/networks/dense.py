@@ -51,7 +51,7 @@ class Dense(Network):
         down = self._layers(widths, self.code_activation, generators)
         widths = (latent_dim, *self.hidden[::-1], n_features)
         up = self._layers(widths, self.output_activation, generators)
-        if self.output_activation == "identity":  # begin near the mean row: learning only gains
+        if self.output_activation == "identity":  # start near the mean row and improve
             up[-1].weight.data.mul_(0.1)
         return Layered(down, up)
 

@@ -1,4 +1,4 @@
-"""Layers of K models side by side, and what is built of them."""
+"""Layers of K models side by side, and what is built from them."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -82,26 +82,26 @@ def _affine(x: Tensor, weight: Tensor, offset: Tensor | None) -> Tensor:
 
 
 def _affine_alike(x: Tensor, weight: Tensor, offset: Tensor | None) -> Tensor:
-    """Return x W + b as it is found in scoring."""
+    """Return x W + b as computed in scoring."""
     return product(x, weight) if offset is None else product(x, weight) + offset
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
-    """Return x W for x (K, n, n_in), in which equal rows are rounded alike.
+    """Return x W for x (K, n, n_in), with equal rows rounded alike.
 
-    BLAS may round a row of a narrow product by its place among the others, of a wide one it won't.
+    In a narrow product, BLAS may round a row according to its position; in a wide one it does not.
     """
     return (x @ widened(weight))[..., : weight.shape[-1]]
 
 
 def widened(weight: Tensor) -> Tensor:
-    """Fill a narrow matrix up to 16 or 32 columns, with zeros."""
+    """Pad a narrow matrix with zeros to 16 or 32 columns."""
     width = weight.shape[-1]
     return functional.pad(weight, (0, -width % 16)) if width < NARROW else weight
 
 
 def widened_all(weights: Sequence[Tensor]) -> list[Tensor]:
-    """Fill narrow matrices up."""
+    """Pad narrow matrices."""
     return [widened(weight) for weight in weights]
 
 
@@ -125,12 +125,12 @@ class Coder(nn.Module):
 
     def fill(self, x: Tensor) -> Tensor:
         """Put the column mean where a value is missing."""
-        if self.complete or x.sum().isfinite():  # far quicker than to look at each value
+        if self.complete or x.sum().isfinite():  # far quicker than checking each value
             return x
         return self.put_means(x)
 
     def put_means(self, x: Tensor) -> Tensor:
-        """Do what `fill` does, without a look at whether there is anything to do."""
+        """Do what `fill` does, without first checking whether anything is missing."""
         return torch.where(x.isnan(), self.column_means, x)
 
     def encode(self, x: Tensor) -> Tensor:
@@ -166,7 +166,7 @@ class Layered(Coder):
         outputs, x = [], self.fill(x)
         for layer in self.encoder:
             x = layer(x)
-            if any(True for _ in layer.parameters()):  # a change of shape is no layer
+            if any(True for _ in layer.parameters()):  # a reshape is not a layer
                 outputs.append(x)
         return outputs
 

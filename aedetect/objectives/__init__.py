@@ -1,1 +1,1 @@
-"""What is minimised, and how rows are coded, rebuilt and scored."""
+"""What is minimised, and how rows are encoded, rebuilt and scored."""

@@ -22,7 +22,7 @@ class Objective(Record):
 
     An objective is a handful of numbers and pure functions of a network and rows, for K models at
     once. A variant adds fields, whose values come from the estimator's parameters of the same
-    names, and overrides what its equation changes. Whatever chance there is comes from `draw`.
+    names, and overrides what its equation changes. All randomness comes from `draw`.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Objective(Record):
     free: ClassVar[tuple[str, ...]] = ()
 
     def draw(self, x: Tensor, latent_dim: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """What `loss` takes, of one model: its rows (n, d) first, and what comes from chance."""
+        """Arguments of `loss` for one model: its rows (n, d) first, then whatever is random."""
         return (x,)
 
     def loss(self, net: Coder, x: Tensor) -> Tensor:
@@ -59,11 +59,11 @@ class Objective(Record):
         return self
 
     def codes(self, net: Coder, x: Tensor) -> Tensor:
-        """Codes (K, n, latent_dim) of rows, without chance."""
+        """Codes (K, n, latent_dim) of rows, without randomness."""
         return net.encode(x)
 
     def rebuilt(self, net: Coder, x: Tensor) -> Tensor:
-        """Rows as they are rebuilt, without chance."""
+        """Rebuilt rows, without randomness."""
         return net.decode(self.codes(net, x))
 
     def row_scores(self, net: Coder, x: Tensor) -> Tensor | None:
@@ -73,11 +73,11 @@ class Objective(Record):
     def parameters(
         self, n_features: int, latent_dim: int, generators: Sequence[torch.Generator]
     ) -> dict[str, Tensor]:
-        """What is learned beside the network, by name, with an axis of K models."""
+        """Parameters learned besides the network's, by name, each with an axis of K models."""
         return {}
 
     def check(self, network: Network) -> None:
-        """Raise for a network that does not suit."""
+        """Raise for an unsuitable network."""
         output = getattr(network, "output_activation", "identity")
         if self.criterion == "binary_cross_entropy" and output != "sigmoid":
             raise ValueError(
@@ -91,12 +91,12 @@ class Objective(Record):
 
     @property
     def allows_identity(self) -> bool:
-        """Whether a network that copies its input has the lowest loss there is."""
+        """Whether a network that copies its input attains the lowest possible loss."""
         return True
 
     @property
     def is_known(self) -> bool:
-        """Whether all that runs in a step is this package's, and the same every time."""
+        """Whether a step runs only this package's code, the same every time."""
         return is_ours(self)
 
     @property

@@ -101,7 +101,7 @@ class SaltAndPepper(Corruption):
 class SwapNoise(Corruption):
     """Replace values by the same column's value in another row of the batch.
 
-    Keeps each column's distribution and breaks what holds between columns.
+    Keeps each column's distribution and breaks the dependence between columns.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ class SwapNoise(Corruption):
 
 
 class _ImageCorruption(Corruption):
-    """A corruption that needs to know the image in a row.
+    """Base of corruptions that treat a row as an image.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ def pullback(z: Tensor, x: Tensor, u: Tensor) -> Tensor:
 
 
 def has_known_slopes(net: Coder) -> bool:
-    """Whether the Jacobian is a product of matrices that the layers' outputs tell."""
+    """Whether the Jacobian is a product of matrices known from the layers' outputs."""
     return isinstance(net, Layered) and all(
         isinstance(layer, Affine) and ACTIVATIONS[layer.activation].slope is not None
         for layer in net.encoder.children()
@@ -46,8 +46,8 @@ def factors_of(net: Any, x: Tensor) -> tuple[Factors, Tensor]:
 def norm_of_product(factors: Factors) -> Tensor:
     """||W_1 S_1 W_2 S_2 ...||^2 row by row, S the diagonal matrix of a layer's slopes.
 
-    The product is multiplied out for each row only where there is no shorter way. The result has
-    one column where all rows have the same.
+    The product is multiplied out for each row only if there is no shortcut. The result has a single
+    column if it is the same for all rows.
     """
     (weight, slope), *others = factors
     if not others:  # ||W S||^2 = sum_j s_j^2 ||w_j||^2 (Rifai et al., 2011)

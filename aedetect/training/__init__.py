@@ -1,1 +1,1 @@
-"""How networks learn, many at a time; it knows no estimator."""
+"""Training of networks, many at a time; independent of estimators."""

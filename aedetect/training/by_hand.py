@@ -6,7 +6,7 @@ gradient is the same few matrix products every time, so they are run here on fix
     forward    h_l = f_l([h_{l-1}, 1] W_l)
     backward   D_l = dL/dh_l * f_l'      dL/dW_l = [h_{l-1}, 1]' D_l      dL/dh_{l-1} = D_l W_l'
 
-with the bias as the last row of W. Tests hold it equal to autograd.
+with the bias as the last row of W. Tests check that it equals autograd.
 """
 
 import threading
@@ -30,16 +30,16 @@ class _Layer(NamedTuple):
     weight_t: Tensor  # (K, n_out, n_in), without the bias
     inputs: Tensor  # (K, b, n_in + bias)
     inputs_t: Tensor
-    products: Tensor  # inputs W, contiguous where K > 1: bmm is slow to write elsewhere
+    products: Tensor  # inputs W, contiguous if K > 1: bmm is slow on other outputs
     summed: Tensor  # (K, b, n_out), the same without the columns that `widened` adds
     outputs: Tensor  # (K, b, n_out)
-    saved: Tensor  # what the activation's activation needs
+    saved: Tensor  # what the activation's backward pass needs
     delta: Tensor  # (K, b, n_out), the gradient at the outputs
     delta_below: Tensor  # the layer below's delta, (K, b, n_in)
 
 
 class _Batch(NamedTuple):
-    """The buffers of all layers, and the ends where values go in and come out."""
+    """The buffers of all layers, and where values enter and leave them."""
 
     layers: list[_Layer]
     x: Tensor  # (K, b, n_in), the inputs
@@ -55,7 +55,7 @@ class Chain:
     affines : sequence of Affine
         Their weights have a ``grad``, which is where the gradient goes, if one is asked for.
     for_scoring : bool, default=False
-        Take copies of narrow weights that are `widened`; there is no way back then.
+        Copy narrow weights, `widened`; there is no backward pass then.
     """
 
     def __init__(self, affines: Sequence[Affine], *, for_scoring: bool = False) -> None:
@@ -75,7 +75,7 @@ class Chain:
         return batch.layers[-1].outputs
 
     def backward(self, batch: _Batch, *, to_inputs: bool) -> None:
-        """Take the last layer's delta back, and add to the weights' gradient."""
+        """Propagate the last layer's delta back, adding to the weights' gradient."""
         for layer in reversed(batch.layers):
             activation, delta = layer.activation, layer.delta
             if activation.backward is not None:
@@ -155,7 +155,7 @@ class Forward:
         return self.chain.forward(batch)
 
     def release(self) -> None:
-        """Let go of the buffers."""
+        """Release the buffers."""
         self._batches.clear()
 
     @property
@@ -164,10 +164,10 @@ class Forward:
 
 
 def by_hand(net: Layered) -> Layered:
-    """Return the same network, whose layers autograd takes for one operation of known gradient.
+    """Return the same network with its layers as one autograd operation of known gradient.
 
-    Weights are shared; their part in the gradient is added to their ``grad``. Derivatives of a
-    gradient are not available.
+    Weights are shared; their gradient is added to their ``grad``. Second derivatives are not
+    available.
     """
     twin = copy(net)
     twin._modules = dict(net._modules)
@@ -176,7 +176,7 @@ def by_hand(net: Layered) -> Layered:
 
 
 class _ByHand(nn.Sequential):
-    """Layers that are run as a `Chain`, and single ones too, for who wants what is between."""
+    """Layers that run as a `Chain`, or one by one for callers that need what lies between."""
 
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__(*layers)

@@ -41,7 +41,7 @@ class Call:
         parts = args, kwargs, result  # without graph, and with the shape they have now
         self.args, self.kwargs, self.result = _each(_alias, parts)
         self.name = kernel.overloadpacket.__name__
-        self.is_foreign = kernel.namespace != "aten"  # an operator of the user's: may do anything
+        self.is_foreign = kernel.namespace != "aten"  # a user's operator may do anything
         self.is_random = self.is_foreign or torch.Tag.nondeterministic_seeded in kernel.tags
         self.reads = memories((args, kwargs))
         changed = memories(self.changed)
@@ -80,7 +80,7 @@ class Call:
 
 
 class Recording(TorchDispatchMode):
-    """Notes the kernels that run within, and what the generators they draw from began with."""
+    """Records the kernels that run inside it, and the generators' states before them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Recording(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # else the first call imports torch's compiler, for a second
+        return False  # else the first call spends a second importing torch's compiler
 
     def __torch_dispatch__(
         self, kernel: Kernel, _types: Any, args: Any = (), kwargs: Any = None
@@ -103,7 +103,7 @@ class Recording(TorchDispatchMode):
         result = kernel(*args, **kwargs)
         try:
             self.calls.append(Call(kernel, args, kwargs, result))
-        except Exception as error:  # a sparse tensor has no one memory, for instance
+        except Exception as error:  # a sparse tensor has no single storage, for instance
             self.failure = error
         return result
 
@@ -117,7 +117,7 @@ class Recording(TorchDispatchMode):
         return None
 
     def put_chance_back(self) -> None:
-        """Have all generators as they were before."""
+        """Put all generators back to their initial states."""
         for generator, state in self.chance.items():
             generator.set_state(state)
 
@@ -125,8 +125,8 @@ class Recording(TorchDispatchMode):
 def again(call: Call) -> Callable[[], object]:
     """Return the fastest way to run a call into the memory of its result.
 
-    Torch's own Python functions are quicker to call than its operators. Which of them takes the
-    arguments is found by trying, but for kernels that would draw.
+    Torch's own Python functions are quicker to call than its operators. Which of them accepts the
+    arguments is found by trial, except for kernels that would draw random numbers.
     """
     kernel, kwargs, result = call.kernel, call.kwargs, call.result
     args = _with_tensors_for_numbers(call)
@@ -143,7 +143,7 @@ def again(call: Call) -> Callable[[], object]:
 
 
 def _ways(call: Call) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Functions and keywords that may put what the kernel finds where it belongs."""
+    """Functions and keywords that may write the kernel's result where it belongs."""
     if call.mutates:
         if not call.makes:
             owner: Any = torch.Tensor if call.name.endswith("_") else torch
@@ -156,7 +156,7 @@ def _ways(call: Call) -> Iterator[tuple[Any, dict[str, Any]]]:
 
 
 def _with_tensors_for_numbers(call: Call) -> tuple[Any, ...]:
-    """The arguments, numbers in arithmetic as tensors: torch would make one at every call."""
+    """The arguments, with numbers as tensors, which torch would otherwise make at every call."""
     if call.is_foreign or call.name.rstrip("_") not in ("add", "sub", "mul", "div"):
         return call.args
     first, *rest = call.args
@@ -168,7 +168,7 @@ def _with_tensors_for_numbers(call: Call) -> tuple[Any, ...]:
 
 @cache
 def _overloads(kernel: Kernel) -> list[tuple[Kernel, list[str]]]:
-    """The overloads of a kernel that take the same and write to places they are given."""
+    """The overloads of a kernel with the same arguments that write to given places."""
     found = []
     taken = [(a.name, str(a.type)) for a in _schema(kernel).arguments]
     for name in kernel.overloadpacket.overloads():
@@ -181,11 +181,11 @@ def _overloads(kernel: Kernel) -> list[tuple[Kernel, list[str]]]:
 
 
 def _runs(way: Callable[..., object], args: Any, options: Any) -> bool:
-    """Whether a way takes the arguments, and the places of its results as they are."""
+    """Whether a function accepts the arguments, and does not resize its outputs."""
     shapes = [x.shape for x in tensors(options)]
     try:
         way(*args, **options)
-    except (TypeError, RuntimeError, UserWarning):  # torch warns of resizing
+    except (TypeError, RuntimeError, UserWarning):  # torch warns about resizing
         return False
     return shapes == [x.shape for x in tensors(options)]
 

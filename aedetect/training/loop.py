@@ -1,4 +1,4 @@
-"""The training loop: K models at once, in one flat buffer, with one optimizer call a step."""
+"""The training loop: K models at once, in one flat buffer, with one optimizer call per step."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,10 +19,10 @@ class Flat:
     ----------
     values, gradient : Tensor of shape (K * n_parameters,), or a little more
         Padded to a multiple of 16: kernels may round differently at a ragged end. Parameters of
-        which each model has a multiple of 16 come first: BLAS may round by where in memory a matrix
-        begins, and so all of these begin alike, in a stack and alone.
+        which each model has a multiple of 16 come first: BLAS rounding may depend on a matrix's
+        alignment in memory, so all of these are aligned alike, in a stack and alone.
     sizes : tuple of int
-        Length of each parameter's part of the buffers; a part holds K rows, one a model.
+        Length of each parameter's part of the buffers; a part holds K rows, one per model.
     n_models : int
         K.
     """
@@ -81,7 +81,7 @@ def make_step(
     flat : Flat
         What to move.
     learning_rate, weight_decay : sequence of K float
-        One a model.
+        One per model.
     """
     move = torch.zeros_like(flat.values)
     update = _optimizer(name, move, flat.gradient)
@@ -122,8 +122,8 @@ def _optimizer(name: str, move: Tensor, gradient: Tensor) -> Callable[[], object
 def _fused_adam(move: Tensor, gradient: Tensor) -> Callable[[], object]:
     """The kernel of torch.optim.AdamW(fused=True) without that class's bookkeeping.
 
-    At these sizes that costs several times the arithmetic. A decay of 1 at a rate of 1 takes away
-    what `move` held, so that Adam's update (Kingma & Ba, 2015) is all it holds then.
+    At these sizes the bookkeeping costs several times as much as the arithmetic. A decay of 1 at a
+    rate of 1 cancels what `move` held, leaving only Adam's update (Kingma & Ba, 2015).
     """
     kernel: Callable[..., None] = torch._fused_adamw_
     count = torch.zeros((), device=move.device, dtype=torch.float32)
@@ -144,7 +144,7 @@ def autograd(rowwise_loss: Callable[[Tensor], Tensor], flat: Flat, X: Tensor) ->
     Parameters
     ----------
     rowwise_loss : callable
-        Maps a batch (K, b, d) to one loss a row (K, b).
+        Maps a batch (K, b, d) to one loss per row (K, b).
     flat : Flat
         Where the gradient goes.
     X : Tensor of shape (n, d)
@@ -174,9 +174,9 @@ def minimise(
 ) -> Iterator[Tensor]:
     """Minimise K losses at once by stochastic gradient steps, an epoch at a time.
 
-    This is the only training loop. It is endless; the caller decides how many epochs to take.
-    Each model sees its own rows in an order drawn from its own generator, so that K models
-    trained together are the K models trained alone.
+    This is the only training loop. It never stops by itself; the caller decides how many epochs to
+    take. Each model sees its own rows in an order drawn from its own generator, so that K models
+    trained together come out the same as when trained alone.
 
     Parameters
     ----------
@@ -189,12 +189,12 @@ def minimise(
     generators : sequence of K torch.Generator
         Sources of the shuffles.
     batch_size : int
-        Rows a step.
+        Rows per step.
 
     Yields
     ------
     Tensor of shape (K,)
-        Mean loss over the epoch; where it is not finite, that model is lost, but no other.
+        Mean loss over the epoch; if it is not finite, that model is lost, but no other.
     """
     n = rows.shape[1]
     while True:
@@ -255,9 +255,9 @@ class EarlyStopping:
 
 @contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Treat numbers below 1e-38 as 0 in this thread: late Adam moments are that small and slow.
+    """Treat numbers below 1e-38 as 0 in this thread: late Adam moments get that small, and slow.
 
-    The processor's setting is found out (torch has no getter) and restored.
+    The processor's setting is determined first (torch has no getter) and restored afterwards.
     """
     was_flushed = bool(
         torch.full((2,), 1e-40, dtype=torch.float32, device="cpu").mul(1.0).sum() == 0

@@ -1,4 +1,4 @@
-"""A user's promise that a network does the same at every step, and what is said if it does not."""
+"""A user's promise that a network does the same at every step, and the warning if it does not."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..warn import warn
 
-MANY = 10_000  # values; more are not looked at
+MANY = 10_000  # values; any more are not checked
 
 _PLAIN = bool | int | float | complex | str | bytes | None
 _WITHOUT_PARTS = type | FunctionType | ModuleType | Tensor
@@ -19,12 +19,12 @@ _TORCHS = set(vars(nn.Module()))  # what torch keeps in any module
 
 
 class Promise:
-    """``replayable = True``, said of a network.
+    """The promise that ``replayable = True`` makes for a network.
 
     Parameters
     ----------
     network : Network
-        Whose promise it is.
+        Network that makes the promise.
     net : Module
         What it built.
     """
@@ -35,8 +35,8 @@ class Promise:
     def kept(self) -> dict[str, object]:
         """Return the numbers, texts and arrays that Python keeps in the module and its parts.
 
-        A step that changes one of them counts, and what counts may decide by it some day. Tensors
-        may change.
+        If a step changes one of them, as a counter does, a later step may depend on it. Tensors may
+        change.
         """
         return dict(islice(_values(self.net, "", set()), MANY))
 
@@ -50,7 +50,7 @@ class Promise:
 
 
 def _values(thing: Any, path: str, seen: set[int]) -> Iterator[tuple[str, object]]:
-    """The plain values in a thing and its parts, each with the path to it."""
+    """The plain values in an object and its parts, each with its path."""
     if isinstance(thing, _PLAIN):
         yield path, repr(thing)
     elif isinstance(thing, np.ndarray):

@@ -3,11 +3,11 @@
 On small nets nearly all of autograd's time goes into bookkeeping: a graph built and torn down at
 each step, tensors allocated, views taken. The kernels that do the arithmetic are the same ones
 every time. So one step is recorded below autograd, forward and backward alike, and from then on its
-kernels run again in their order, each writing where it wrote before: to the last bit what autograd
-would find. Nothing here knows an objective.
+kernels run again in the same order, each writing where it wrote before. The result equals
+autograd's to the last bit. Nothing here depends on the objective.
 
-What no kernel does goes unseen: a count in Python, a draw outside torch, numbers taken through
-numpy. So some steps are done both ways and compared.
+Anything done outside a kernel goes unseen: a count in Python, a draw outside torch, numbers passed
+through numpy. So some steps are done both ways and compared.
 """
 
 from collections.abc import Sequence
@@ -27,11 +27,11 @@ class _Replay:
     Parameters
     ----------
     rows : Tensor of shape (K, b)
-        The batch is put here,
+        Where the batch goes.
     total : Tensor of shape (K,)
-        and the loss found here.
+        Where the loss is found.
     recording : Recording
-        Of what ran between.
+        What ran in between.
     """
 
     def __init__(self, rows: Tensor, total: Tensor, recording: Recording) -> None:
@@ -71,7 +71,7 @@ class _Replay:
 
     @torch.no_grad()
     def put(self, state: "_State") -> None:
-        """Have all as it was."""
+        """Restore such copies."""
         values = state.lasting + state.passing
         for x, value in zip(self.lasting + self.passing, values, strict=True):
             x.copy_(value)
@@ -83,18 +83,18 @@ class _State(NamedTuple):
     """Copies of what a step changes."""
 
     lasting: list[Tensor]  # memory from before the step: gradients, buffers
-    passing: list[Tensor]  # memory of the step's own
+    passing: list[Tensor]  # the step's own memory
     chance: list[Tensor]  # states of the generators
 
 
 class Moment(Protocol):
-    """Knows what makes a step of training now."""
+    """Knows what determines a training step at present."""
 
     phase: object
 
 
 class Always:
-    """The moment of steps that are all the same."""
+    """The moment for steps that are all alike."""
 
     phase: object = 0
 
@@ -102,21 +102,21 @@ class Always:
 class Replayed:
     """A gradient that is recorded at the second batch of each size, and replayed after that.
 
-    The first replayed batch of each size is given to the gradient too, from the same state of
-    memory and generators; with a promise, those after 2, 4, 8, ... others as well. Where results
+    The first replayed batch of each size is also computed by the gradient, from the same state of
+    memory and generators; with a promise, so are those after 2, 4, 8, ... others. If results
     differ, or a step cannot be recorded, the gradient alone is used from then on.
 
     Parameters
     ----------
     gradient : Gradient
-        It must do the same at every call but for the rows, the parameters and what it draws from
-        its generators; only in the first it may set up buffers.
+        It must do the same at every call, apart from the rows, the parameters and what it draws
+        from its generators; only the first call may set up buffers.
     moment : object
-        When its attribute `phase` changes, everything is recorded anew. At None nothing is
-        replayed.
+        When its attribute `phase` changes, everything is recorded anew. While that is None, nothing
+        is replayed.
     promise : Promise, optional
-        Why to believe that the gradient does the same at every call; it is told where it does not.
-        Without one that is known.
+        The user's promise that the gradient does the same at every call, notified if it does not.
+        None if this is known for certain.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Replayed:
         return replay.run(rows)
 
     def _doubts(self, n_runs: int) -> bool:
-        """Whether to check after so many runs: 0, and where there is but a promise 1, 2, 4, ..."""
+        """Whether to check after so many runs: 0, and if there is only a promise, 1, 2, 4, ..."""
         return n_runs == 0 or (self.promise is not None and n_runs.bit_count() == 1)
 
     def _record(self, rows: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ class Replayed:
             recording.put_chance_back()
             for x, value in buffers:
                 x.copy_(value)
-            total = self.gradient(rows)  # raises again what is not the recording's fault
+            total = self.gradient(rows)  # raises again unless it was the recording's fault
             self._give_up(f"a step cannot be recorded ({error})")
             return total
         before = total.clone()
@@ -179,7 +179,7 @@ class Replayed:
         return before
 
     def _check(self, replay: _Replay, rows: Tensor) -> Tensor:
-        """Do a step both ways; all ends as by the gradient."""
+        """Do a step both ways, and keep the gradient's results."""
         before, kept = replay.state(), self._kept()
         total = self.gradient(rows).clone()
         after = replay.state()
@@ -199,7 +199,7 @@ class Replayed:
         return self.promise.kept() if self.promise else {}
 
     def _compare(self, before: dict[str, object]) -> None:
-        """Replay no more if a step changed what Python keeps."""
+        """Stop replaying if a step changed what Python keeps."""
         after = self._kept()
         changed = [name for name in before | after if before.get(name) != after.get(name)]
         if changed:
@@ -214,7 +214,7 @@ class Replayed:
 
 
 def _equal(found: Sequence[Tensor], expected: Sequence[Tensor]) -> bool:
-    """Whether all is the same to the last bit; what is not a number may be not a number."""
+    """Whether all values are equal to the last bit; NaN equals NaN."""
     return len(found) == len(expected) and all(
         bool(torch.isclose(a, b, rtol=0, atol=0, equal_nan=True).all())
         for a, b in zip(found, expected, strict=True)
@@ -232,7 +232,7 @@ def _given(calls: Sequence[Call]) -> set[int]:
 
 
 def _changing(calls: Sequence[Call], given: set[int]) -> set[int]:
-    """Memory that differs from step to step: given, random, or computed from such."""
+    """Memory that differs between steps: given, random, or computed from such memory."""
     changing, known = set(given), -1
     while known < len(changing):  # until nothing is added; a kernel may write to older memory
         known = len(changing)
@@ -251,7 +251,7 @@ _ADDING = {
 
 
 def _overwriting(calls: list[Call]) -> list[Call]:
-    """Have what is first added to a buffer of zeros overwrite it, and leave the zeroing out.
+    """Turn the first addition to a zeroed buffer into a write, and drop the zeroing.
 
     Only where that makes no difference: all of the buffer is written, and each part by a product or
     a tensor that is added to it before anything else is done with it.

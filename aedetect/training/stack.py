@@ -28,12 +28,12 @@ Weights = dict[str, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Spec:
-    """What to train, all told.
+    """Everything needed to train one network.
 
     Attributes
     ----------
     network, objective
-        What is trained, and what for.
+        The network to train, and what it minimises.
     latent_dim : int
     column_means : ndarray of shape (n_features,), float32
         They stand in for missing values.
@@ -48,11 +48,11 @@ class Spec:
     device : torch.device
     random_state : int, RandomState or None
     unit : float
-        What a loss of 1 is in the data's unit.
+        Value of a loss of 1 in the data's unit.
     weights : dict of str to ndarray, optional
-        To go on from,
+        Weights to continue from.
     losses, held_out_losses : list of float
-        and what was recorded of the epochs before.
+        Losses recorded in the epochs before.
     """
 
     network: Network
@@ -76,19 +76,19 @@ class Spec:
 
 
 class Trained(NamedTuple):
-    """What came of it."""
+    """The result of training one network."""
 
     weights: Weights
     losses: list[float]  # of each epoch, in the data's unit
     held_out_losses: list[float]
     kept: np.ndarray  # indices of the rows learned from,
     held_out: np.ndarray  # and of those held out
-    failure: str | None  # why there are no weights to speak of
+    failure: str | None  # why there are no usable weights
     best_epoch: int  # from 1, whose weights these are; 0: those it began with
 
 
 class Progress(NamedTuple):
-    """How far the first model of a stack has come."""
+    """Progress of the first model of a stack."""
 
     weights: Callable[[], Weights]  # copies them
     losses: list[float]
@@ -139,9 +139,9 @@ def fit_stack(
     Parameters
     ----------
     specs : sequence of K Spec
-        Alike but for rates, weights of penalties and what else `Objective.free` names.
+        Alike except for rates, weights of penalties and whatever else `Objective.free` names.
     rows : sequence of K Tensor of shape (n, d)
-        What each learns from, in its network's frame; may be the same one.
+        What each learns from, in its network's frame; they may share one tensor.
     around : callable
         Called for each epoch; True ends training.
 
@@ -161,7 +161,7 @@ def fit_stack(
 
 
 class _Stack:
-    """Members, their network and what moves it."""
+    """Members, their network and its optimizer."""
 
     def __init__(self, members: list[_Member], rows: Sequence[Tensor]) -> None:
         self.members, self.spec = members, members[0].spec
@@ -173,7 +173,7 @@ class _Stack:
             self.objective = stacked(self.objectives, self.spec.device)
         self.known = all(objective.is_known for objective in self.objectives)
         self.now, self.n_done = self.objective, len(self.spec.losses)
-        self.phase: object = None  # of what makes a step of training; None if steps differ
+        self.phase: object = None  # what determines a training step; None if steps differ
         self.net = self._network().to(self.spec.device)
         flat = Flat.of(self.net)
         x, kept, held_out = _joined(members, rows, self.spec.device)
@@ -192,7 +192,7 @@ class _Stack:
             batch_size=self.spec.batch_size,
         )
         self.stopping = self._stopping(flat, x, held_out) if held_out.shape[1] else None
-        if self.stopping is not None and self.n_done:  # what it begins with may be the best
+        if self.stopping is not None and self.n_done:  # the weights it starts with may be the best
             self.stopping.update(0)
         wide = flat.values.numel() * self.spec.batch_size >= WIDE
         self.threads = nullcontext if wide else one_thread
@@ -232,13 +232,13 @@ class _Stack:
         ours = is_ours(network, net)
         self.promise = None if ours else Promise(network, trained)
         if serves(trained) and not objective.derives_in_rows(net):
-            trained = by_hand(trained)  # its buffers are no part of what the network promises
+            trained = by_hand(trained)  # its buffers are not part of the network's promise
         gradient = autograd(lambda x: self._loss(self.now, trained, x), flat, x)
         self.repeats = ours or network.replayable
         return Replayed(gradient, self, self.promise)
 
     def epoch(self, objective: Objective | None = None) -> None:
-        """Learn from all rows once, a single model for another objective if one is given."""
+        """Learn from all rows once; a single model may be given another objective."""
         if objective is not None:
             self.objective, self.objectives = objective, [objective]
             self.known = objective.is_known
@@ -253,7 +253,7 @@ class _Stack:
         self.n_done += 1
 
     def _judge(self, stopping: EarlyStopping) -> None:
-        """Let go on who may still improve on the rows held out."""
+        """Continue only with models that may still improve on held-out rows."""
         losses = stopping.update(self.n_done + 1).tolist()
         for member, loss in zip(self.members, losses, strict=True):
             member.record(member.held_out_losses, loss, "held-out")
@@ -264,7 +264,7 @@ class _Stack:
         return {name: p[0].detach().cpu().numpy().copy() for name, p in self.net.named_parameters()}
 
     def end(self) -> list[Trained]:
-        """Give each its weights."""
+        """Return what each model has learned."""
         best = [self.n_done] * len(self.members)
         if self.stopping is not None:
             self.stopping.restore()
@@ -295,11 +295,11 @@ def _joined(
 
 
 def bytes_of(spec: Spec, shape: tuple[int, int]) -> int:
-    """What one model takes in training, about: parameters and Adam, activations and slopes."""
+    """Approximate memory for training one model: parameters, Adam, activations and slopes."""
     try:
         args = spec.network, spec.objective, len(spec.column_means), spec.latent_dim
         net = build(*args, [seeded(0)])
-    except (TypeError, ValueError):  # told when it is trained
+    except (TypeError, ValueError):  # reported when it is trained
         return 1
     sizes: list[int] = []
     for module in net.modules():

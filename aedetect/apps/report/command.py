@@ -1,4 +1,4 @@
-"""What ``aedetect report`` does: learn from a table, or load what has learned, and write a page."""
+"""The ``aedetect report`` command: learn from a table, or load a fitted detector; write a page."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

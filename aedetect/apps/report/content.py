@@ -24,11 +24,11 @@ from ...tables.encoder import TableEncoder, as_frame
 from ...tables.text import brief
 from .scores import calibration, distribution
 
-COLUMNS = 200  # named at most; a table may have a hundred thousand
-REASONS = 10  # columns that are told of a row
+COLUMNS = 200  # listed at most; a table may have a hundred thousand
+REASONS = 10  # columns that are listed for a row
 LONGEST = 100  # characters of a name or a cell
-LEARNED = 0.99  # share of the error of column means that is no success
-AS_GOOD = 1.1  # an error so many times that of principal components is no worse
+LEARNED = 0.99  # a larger share of the column means' error is a failure
+AS_GOOD = 1.1  # an error up to so many times PCA's counts as no worse
 PACKAGES = ("numpy", "pandas", "scikit-learn", "torch")
 
 
@@ -88,7 +88,7 @@ def without_wrapper(detector: Any) -> Pipeline:
 
 
 def _outliers(y: Any, n: int) -> np.ndarray | None:
-    """Which rows labels call outliers."""
+    """Which rows the labels mark as outliers."""
     if y is None:
         return None
     labels = np.asarray(y)
@@ -138,10 +138,10 @@ def _fit(detector: Any) -> dict[str, Any] | None:
         return None
     error, mean, pca = (report[name] for name in ("error", "mean_row_error", "pca_error"))
     if error > LEARNED * mean:
-        verdict = "It did not learn: it rebuilds rows hardly better than the column means do."
+        verdict = "It did not learn: it rebuilds rows barely better than the column means do."
     elif error > AS_GOOD * pca:
         verdict = (
-            "It learned less than there is to learn: principal components rebuild the rows better."
+            "It learned less than it could have: principal components rebuild the rows better."
         )
     else:
         verdict = "It learned: it rebuilds rows as well as principal components do, or better."
@@ -150,7 +150,7 @@ def _fit(detector: Any) -> dict[str, Any] | None:
 
 
 def _agreement(scores: np.ndarray, outlier: np.ndarray) -> dict[str, Any]:
-    """How scores agree with labels; of one kind of rows nothing can be said."""
+    """How well scores agree with labels; unknown if all rows are of one kind."""
     both = 0 < outlier.sum() < len(outlier)
     return {
         "outliers": int(outlier.sum()),
@@ -170,7 +170,7 @@ def _reasons(plain: Pipeline, rows: Any, some: np.ndarray) -> Iterator[list[dict
 
 
 def _cell(value: Any) -> Any:
-    """A cell as JSON has it: a finite number, a text, or None."""
+    """A cell for JSON: a finite number, a text, or None."""
     if pd.isna(value):
         return None
     if isinstance(value, pd.Timestamp):
@@ -193,6 +193,6 @@ def _settings(step: Any) -> dict[str, Any]:
 
 
 def _seed(detector: Any) -> int | str | None:
-    """What makes a fit come out the same again; None where that was left to chance."""
+    """The seed that reproduces a fit; None if it was left to chance."""
     seed = getattr(detector, "random_state", "not needed")
     return int(seed) if isinstance(seed, int | np.integer) else seed and brief(str(seed), LONGEST)

@@ -17,7 +17,7 @@ from ...tables.text import escaped
 from .content import REASONS, contents
 
 ALWAYS = 10  # rows that the page shows even where none is flagged
-TICKS = 4  # intervals of an axis that a telephone has room for
+TICKS = 4  # axis intervals that fit on a phone
 IN_SCRIPT = str.maketrans({mark: f"\\u{ord(mark):04x}" for mark in "<>&"})
 
 
@@ -32,10 +32,10 @@ def write_html(
 ) -> None:
     """Write a report of a detector and a table as one page of HTML, to be opened from disk.
 
-    The page requests nothing, and shows names and cells as text. It tells what was learned, and
-    from what; how errors are distributed, with a threshold that the reader moves; the strangest
-    rows and their reasons; and whether p-values are what they say. Its histogram and its counts are
-    those of all rows.
+    The page makes no requests, and shows names and cells as text. It says what was learned, and
+    from what; how errors are distributed, with a threshold that the reader can move; which rows are
+    strangest, and why; and whether p-values can be trusted. Its histogram and its counts cover all
+    rows.
 
     Parameters
     ----------
@@ -45,14 +45,15 @@ def write_html(
         Rows, as given to `detector`, such as those it learned from. ``X.attrs["name"]`` is shown as
         the table's name.
     path : path
-        Of the page, in an existing folder; a file there is replaced once the page is complete.
+        Where to write the page, in an existing folder; a file of that name is replaced once the
+        page is complete.
     y : array-like of shape (n_rows,), optional
-        The truth, to be compared: +1 for inliers, -1 for outliers.
+        True labels to compare with: +1 for inliers, -1 for outliers.
     top : int, default=50
-        Rows to list and to explain, the strangest, at most 1,000.
+        Number of rows to list and explain, the strangest first, at most 1,000.
     json_path : path, optional
         Where to write the content of the page for programs, as JSON; docs/REPORT.md says what it
-        holds. The page has it in it, too.
+        holds. The page itself contains it, too.
 
     Raises
     ------
@@ -93,7 +94,7 @@ def write_html(
 
 
 def _template() -> Any:
-    """What makes pages: values are escaped, and none may be missing."""
+    """The template environment: values are escaped, and none may be missing."""
     try:
         from jinja2 import Environment, StrictUndefined
     except ModuleNotFoundError as error:
@@ -128,7 +129,7 @@ def _file(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """What a page may run, as its security policy names it."""
+    """Hash by which the security policy names what a page may run."""
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 

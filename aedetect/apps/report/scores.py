@@ -9,7 +9,7 @@ from ...rows.threshold import p_values
 
 BINS = 60
 STEPS = 400  # thresholds to choose from
-LOWEST = 0.001  # share of the errors that are drawn as the smallest one, be they 0
+LOWEST = 0.001  # share of the errors drawn as the smallest one, even if 0
 NOMINAL = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 
@@ -76,7 +76,7 @@ def _larger(errors: np.ndarray, at: np.ndarray) -> np.ndarray:
 def calibration(
     scores: np.ndarray, known: np.ndarray, outlier: np.ndarray | None
 ) -> list[dict[str, Any]]:
-    """Shares of normal rows that should have a p-value as low, and that of the rows that have.
+    """Shares of normal rows that should have a p-value that low, and of the rows that do.
 
     Parameters
     ----------
