@@ -18,6 +18,7 @@ from ..detectors.base import Detector
 from ..detectors.inside import fact, inwards, steps, unwrapped
 from ..detectors.wrapper import Wrapper
 from ..files import whole_file
+from ..models.scores import scores_of
 from ..tables.encoder import TableEncoder
 
 OPSET = 18
@@ -142,6 +143,7 @@ def _graph_of_detector(detector: Detector, offset: float) -> Any:
         dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
         opset_version=OPSET,
         dynamo=True,
+        optimize=False,  # it takes numbers below 1e-8 for 0
         verbose=False,
     )
     assert program is not None
@@ -189,13 +191,19 @@ def _describe(graph: Any, detector: Any) -> None:
 
 
 def _rows_around(before: list[Any], detector: Detector) -> np.ndarray:
-    """Rows from very like those that were learned from to very unlike them."""
-    rng, d = np.random.default_rng(0), detector.n_features_in_
-    centre = detector.model_.rebuilt(np.full((1, d), np.nan))[0]
-    distance = 10.0 ** rng.uniform(-4, 2, (ROWS, 1))
-    X = centre + (1 + np.abs(centre)) * distance * rng.standard_normal((ROWS, d))
-    if detector.model_.bounded:
-        X = X.clip(0.01, 0.99)
+    """Rows at the centre of those that were learned from, up to the threshold, and beyond it."""
+    rng, d, model = np.random.default_rng(0), detector.n_features_in_, detector.model_
+    centre = model.rebuilt(np.full((1, d), np.nan))[0]
+    noise = rng.standard_normal((ROWS, d))
+
+    def rows_at(distance: Any) -> np.ndarray:
+        X = centre + distance * noise
+        return X.clip(0.01, 0.99) if model.bounded else X
+
+    some = 10.0 ** np.arange(-20, 21)
+    errors = [np.median(-scores_of(model, rows_at(distance)[:16])) for distance in some]
+    threshold = some[np.searchsorted(np.maximum.accumulate(errors), -detector.offset_) % len(some)]
+    X = rows_at(threshold * 10.0 ** rng.uniform(-3, 2, (ROWS, 1)))
     for step in reversed(before):
         try:
             X = step.inverse_transform(X)
@@ -208,20 +216,24 @@ def _rows_around(before: list[Any], detector: Detector) -> np.ndarray:
 
 
 def _compare(data: bytes, detector: Any, X: np.ndarray, offset: float) -> None:
-    """Raise if the graph's decision values differ from the detector's."""
+    """Raise where the graph scores or decides otherwise than the detector."""
     import onnxruntime
 
     try:
         session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     except Exception as error:  # of many kinds
         raise TypeError(f"onnxruntime cannot run the graph in float64: {error}") from error
-    score, decision, _ = session.run(None, {"X": X})
+    score, decision, label = session.run(None, {"X": X})
     names = getattr(detector, "feature_names_in_", None)
-    wanted = detector.decision_function(X if names is None else pd.DataFrame(X, columns=names))
-    scale = np.maximum(np.abs(score), np.abs(offset) if np.isfinite(offset) else 0)
-    differs = np.where(decision == wanted, 0, np.abs(decision - wanted) / scale)
-    if not differs.max() <= TOLERANCE:
+    rows = X if names is None else pd.DataFrame(X, columns=names)
+    wanted = detector.score_samples(rows)
+    scale = np.maximum(np.abs(wanted), np.abs(offset) if np.isfinite(offset) else 0)
+    differs = np.abs(score - wanted) / np.maximum(scale, np.finfo(float).tiny)
+    clear = np.abs(wanted - offset) > TOLERANCE * scale
+    decides = (label == detector.predict(rows)) & (label == np.where(decision >= 0, 1, -1))
+    if not differs.max() <= TOLERANCE or not decides[clear].all():
         raise ValueError(
-            f"The graph's score of a row differs from the detector's by {differs.max():.1e} of it; "
-            f"at most {TOLERANCE:g} was expected. Nothing was written."
+            f"The graph's score of a row differs from the detector's by {differs.max():.1e} of it, "
+            f"and {np.count_nonzero(~decides[clear])} labels differ; at most {TOLERANCE:g} and "
+            "none were expected. Nothing was written."
         )

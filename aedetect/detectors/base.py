@@ -261,19 +261,18 @@ class Detector(
             and not hasattr(self, "feature_names_in_")
         )
 
+    @property
     def _sk_visual_block_(self) -> Any:
-        """How a notebook shows it: below its name, what a fit says of itself."""
+        """How a notebook shows it once fitted: below its name, what the fit says of itself."""
+        if not hasattr(self, "offset_"):
+            raise AttributeError(f"{type(self).__name__} has not been fitted.")
         from sklearn.utils._repr_html.estimator import _VisualBlock  # none is public
 
-        name = type(self).__name__
-        return _VisualBlock(
-            "single", self, names=name, name_details=str(self), name_caption=self._summary()
-        )
+        names = {"names": type(self).__name__, "name_details": str(self)}
+        return lambda: _VisualBlock("single", self, **names, name_caption=self._summary())
 
     def _summary(self: Any) -> str:
-        """Width of the code, error beside means and PCA, and threshold; empty before a fit."""
-        if not hasattr(self, "offset_"):
-            return ""
+        """Width of the code, error beside means and PCA, and threshold."""
         told = [f"threshold {self.offset_:.3g}"]
         if hasattr(self, "latent_dim_"):
             told.insert(0, f"code of {self.latent_dim_}")

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from .wrapper import Wrapper
 
@@ -15,6 +16,7 @@ def inwards(detector: Any) -> Iterator[Any]:
     if isinstance(detector, Pipeline):
         yield from inwards(detector[-1])
     elif isinstance(detector, Wrapper):
+        check_is_fitted(detector)
         yield from inwards(detector.estimator_)
 
 
@@ -34,14 +36,17 @@ def _steps_to(detector: Any) -> Iterator[Any]:
         yield from steps(detector)[:-1]
         yield from _steps_to(detector[-1])
     elif isinstance(detector, Wrapper):
+        check_is_fitted(detector)
         yield from _steps_to(detector.estimator_)
     else:
         yield detector
 
 
 def steps(detector: Any) -> list[Any]:
-    """The steps of a Pipeline, or the detector alone."""
-    return [step for _, step in detector.steps] if isinstance(detector, Pipeline) else [detector]
+    """The steps of a Pipeline, but those that do nothing, or the detector alone."""
+    if not isinstance(detector, Pipeline):
+        return [detector]
+    return [step for _, step in detector.steps if step not in ("passthrough", None)]
 
 
 def last(detector: Any) -> Any:

@@ -8,10 +8,12 @@ import numpy as np
 
 from ..documented import complete
 from ..rows.inputs import readable
+from ..rows.limits import WORST
 
 BLUE, VERMILLION, GREEN, BLACK = "#0072B2", "#D55E00", "#009E73", "#000000"  # Okabe & Ito, 2008
 MAP = "cividis"  # as seen with and without red (Nunez, Anderton & Renslow, 2018)
 SMALL = 8  # points
+LOWEST = 0.001  # share of the errors that are drawn as the smallest one, be they 0
 
 
 @dataclass_transform(kw_only_default=True)
@@ -66,7 +68,7 @@ def kinds_of(y: Any, n: int) -> list[Kind]:
     odd = ~np.isin(y, (1, -1))
     if odd.any():
         raise ValueError(
-            f"y holds {y[odd][0].item()!r}; expected +1 for normal and -1 for anomalous rows."
+            f"y holds {y[odd].tolist()[0]!r}; expected +1 for normal and -1 for anomalous rows."
         )
     kinds = Kind("normal", y == 1, BLUE, "o", ""), Kind("anomalous", y == -1, VERMILLION, "x", "//")
     return [kind for kind in kinds if kind.rows.any()]
@@ -100,6 +102,28 @@ def draw_values(ax: Any, values: np.ndarray, limits: tuple[float, float], cmap: 
     )
     ax.set(xticks=[], yticks=[])
     return image
+
+
+def ends_of(errors: np.ndarray, threshold: float | None) -> tuple[float, float]:
+    """Where an axis of errors begins and ends: a few small ones and those of lost rows are beyond.
+
+    Parameters
+    ----------
+    errors : ndarray of shape (n,)
+    threshold : float or None
+        Where it is finite, it lies between the ends.
+
+    Returns
+    -------
+    low, high : float
+        Far enough apart for bins between them.
+    """
+    drawn = errors[errors < WORST]
+    ends = [np.quantile(drawn, LOWEST), drawn.max()] if len(drawn) else []
+    if threshold is not None and np.isfinite(threshold):
+        ends.append(threshold)
+    low, high = float(min(ends, default=0)), float(max(ends, default=1))
+    return low, max(high, low + 1e-6 * (abs(low) or 1.0))
 
 
 def log_ticks(axis: Any, low: float, high: float) -> None:

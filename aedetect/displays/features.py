@@ -117,7 +117,7 @@ class FeatureErrorDisplay(Display):
         names = self.observed.columns
         if len(names) <= NAMED:
             shown = [brief(visible(str(name)), 24) for name in names]
-            ax.set_xticks(range(len(names)), shown, rotation=90, fontsize=SMALL)
+            ax.set_xticks(range(len(names)), shown, rotation=90, fontsize=SMALL, parse_math=False)
         else:
             ax.set_xlabel("column (from 0)")
         self.figure_.colorbar(image, ax=ax, label="share of the row's error")
@@ -130,7 +130,7 @@ class FeatureErrorDisplay(Display):
             for j in order
         ]
         ax.barh(range(len(order)), self.shares[row, order], color=BLUE)
-        ax.set_yticks(range(len(order)), labels, fontsize=SMALL)
+        ax.set_yticks(range(len(order)), labels, fontsize=SMALL, parse_math=False)
         ax.invert_yaxis()
         ax.set(xlabel=f"share of the error of row {row}")
 

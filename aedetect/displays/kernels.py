@@ -75,7 +75,13 @@ class KernelDisplay(Display):
         """
         end = last(unwrapped(detector))
         require(end, "weights_", cls, "an autoencoder that was trained")
-        weights = next(w for name, w in end.weights_.items() if "encoder" in name and w.ndim > 1)
+        matrices = [w for name, w in end.weights_.items() if "encoder" in name and w.ndim > 1]
+        if not matrices:
+            raise TypeError(
+                f"network={end.network_!r} has no parameter named encoder; KernelDisplay takes a "
+                "network of this package."
+            )
+        weights = matrices[0]
         if weights.ndim > 2:  # (channels out, channels in, *kernel)
             return cls(kernels=weights.reshape(-1, *weights.shape[2:])).plot(ax)
         n = end.n_features_in_

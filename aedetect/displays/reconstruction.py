@@ -107,8 +107,10 @@ class ReconstructionDisplay(Display):
             raise ValueError(f"X has {len(rows)} rows; expected at most {MOST}, which fit.")
         sides = _sides(rows.shape[1:], shape)
         _, errors = scored(inner, X)
+        known = X if X_train is None else X_train
         _, usual = (None, errors) if X_train is None else scored(inner, X_train)
-        low, high = np.quantile(usual, NORMAL)
+        observed = ~np.isnan(np.asarray(known, float)).reshape(usual.shape)
+        low, high = np.quantile(usual[observed], NORMAL)
         X_hat = np.asarray(rebuilt(inner, X))
         return cls(
             rows=finite(rows.reshape(-1, *sides), "X", 1 + len(sides)),

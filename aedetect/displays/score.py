@@ -6,7 +6,7 @@ import numpy as np
 
 from ..detectors.inside import fact
 from ..detectors.wrapper import scores_by
-from .canvas import BLACK, SMALL, Display, finite, kinds_of, log_ticks
+from .canvas import BLACK, SMALL, Display, ends_of, finite, kinds_of, log_ticks
 
 BINS = 40
 
@@ -15,7 +15,8 @@ class ScoreDisplay(Display):
     """Histogram of errors, minus the scores, with the threshold beyond which rows are flagged.
 
     The axis of errors is logarithmic where all are positive and the largest is more than ten times
-    the smallest. The bars of each kind of row add up to 1.
+    the smallest. The bars of each kind of row add up to 1; the smallest thousandth of the errors,
+    and rows that have no value at all, are in the bars at the ends.
 
     Parameters
     ----------
@@ -147,13 +148,11 @@ class ScoreDisplay(Display):
         ScoreDisplay
         """
         kinds = kinds_of(self.y, len(self.errors))
-        ax, (low, high) = self._draw_on(ax), (self.errors.min(), self.errors.max())
+        ax, (low, high) = self._draw_on(ax), ends_of(self.errors, self.threshold)
         wide = high > 10 * low > 0
-        self.bins_ = (
-            np.geomspace(low, high, BINS + 1) if wide else np.histogram_bin_edges(self.errors, BINS)
-        )
+        self.bins_ = (np.geomspace if wide else np.linspace)(low, high, BINS + 1)
         for kind in kinds:
-            part = self.errors[kind.rows]
+            part = self.errors[kind.rows].clip(self.bins_[0], self.bins_[-1])
             ax.hist(
                 part,
                 self.bins_,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from ..detectors.inside import last, rebuilt, unwrapped
 from .canvas import MAP, Display, finite, kinds_of, require
@@ -95,7 +96,7 @@ class TravelDisplay(Display):
         sides = np.linspace(low - margin, high + margin, GRID)  # (GRID, 2)
         points = np.stack(np.meshgrid(*sides.T), axis=-1).reshape(-1, 2)
         columns = getattr(X, "columns", None)
-        grid = points if columns is None else type(X)(points, columns=columns)
+        grid = points if columns is None else pd.DataFrame(points, columns=list(columns))
         travel = np.asarray(rebuilt(inner, grid)) - points
         names = cls.names if columns is None else tuple(map(str, columns))
         return cls(X=rows, points=points, travel=travel, y=y, names=names).plot(ax)
@@ -138,6 +139,7 @@ class TravelDisplay(Display):
             width=0.004,
         )
         self.figure_.colorbar(self.arrows_, ax=ax, label="distance moved, in units of the columns")
-        ax.set(xlabel=self.names[0], ylabel=self.names[1])
+        ax.set_xlabel(self.names[0], parse_math=False)
+        ax.set_ylabel(self.names[1], parse_math=False)
         ax.legend()
         return self

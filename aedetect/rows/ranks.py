@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-EQUAL = 1e-6  # relative: numbers closer to each other may be one that was rounded in two ways
+EQUAL = 1e-12  # relative: numbers closer to each other may be one that was rounded in two ways
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.exceptions import NotFittedError
@@ -168,6 +169,18 @@ def test_steps_before_the_detector_are_in_the_graph(steps, rows, path):
     assert_same(path, detector, X, detector[-1].offset_)
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e-5, 1e6])
+@pytest.mark.parametrize("name", ["PCA", "kernel", "plain"])
+def test_unit_of_the_columns_does_not_matter(name, unit, rows, path):
+    detector = clone(DETECTORS[name]).fit(rows * unit)
+    aedetect.export_onnx(detector, path)
+    X = rows * unit
+    score, _, label = run(path, X)
+    wanted = detector.score_samples(X)
+    assert np.max(np.abs(score - wanted) / np.maximum(-wanted, -detector.offset_)) < 1e-5
+    np.testing.assert_array_equal(label, detector.predict(X))
+
+
 @pytest.mark.parametrize("around", [True, False], ids=["around", "within"])
 def test_threshold_in_force_is_that_of_the_wrapper(around, rows, path):
     rule = {"rule": Quantile(share=0.2)}
@@ -254,6 +267,16 @@ def test_a_graph_that_decides_otherwise_is_not_written(rows, path, monkeypatch):
     with pytest.raises(ValueError, match=r"differs .* by 1\.0e-03"):
         aedetect.export_onnx(detector, path)
     assert not path.exists()
+
+
+@pytest.mark.filterwarnings("ignore:alpha=0.01 flags nothing")
+def test_scores_are_compared_where_no_threshold_is(rows, path, monkeypatch):
+    detector = ConformalDetector(estimator=PCADetector(latent_dim=2), alpha=0.01).fit(rows[:30])
+    assert detector.offset_ == -np.inf
+    mean = graphs.mean_observed
+    monkeypatch.setattr(graphs, "mean_observed", lambda *values: 3 * mean(*values))
+    with pytest.raises(ValueError, match="differs"):
+        aedetect.export_onnx(detector, path)
 
 
 def test_leaves_no_trace(rows, path, capfd):

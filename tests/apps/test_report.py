@@ -424,3 +424,20 @@ def test_unusable_options_are_one_line(options, message, table, tmp_path, monkey
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        make_pipeline("passthrough", PCADetector(latent_dim=2)),
+        make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), PCADetector(latent_dim=2))),
+        Threshold(estimator=ConformalDetector(estimator=PCADetector(latent_dim=2))),
+    ],
+    ids=["passthrough", "nested", "wrapped twice"],
+)
+def test_steps_in_steps(detector, tmp_path, rng):
+    X = rng.normal(size=(200, 4))
+    _, content = report(detector.fit(X), X, tmp_path)
+    flagged = (detector.predict(X) == -1).sum()
+    chosen = content["scores"]["chosen"]
+    assert content["scores"]["thresholds"]["flagged"][chosen] == flagged

@@ -6,7 +6,7 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from aedetect import Autoencoder, AutoencoderEnsemble, PCADetector
+from aedetect import Autoencoder, AutoencoderEnsemble, DenoisingAutoencoder, PCADetector
 
 
 def captions(estimator):
@@ -43,3 +43,10 @@ def test_detectors_without_a_network_tell_the_threshold(digits):
 
 def test_there_is_no_link_to_pages_of_scikit_learn(digits):
     assert "href=" not in re.sub("#.*?;", "", PCADetector().fit(digits)._repr_html_())
+
+
+def test_an_ensemble_shows_what_it_is_made_of():
+    assert (
+        "DenoisingAutoencoder"
+        in AutoencoderEnsemble(estimator=DenoisingAutoencoder())._repr_html_()
+    )

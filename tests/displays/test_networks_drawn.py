@@ -2,11 +2,15 @@
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
+import torch
+from matplotlib.text import Text
 from scipy.spatial.distance import cdist
 from sklearn.datasets import make_moons
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 
 from aedetect import (
     Autoencoder,
@@ -14,11 +18,14 @@ from aedetect import (
     Conv2d,
     DenoisingAutoencoder,
     Dense,
+    FeatureErrorDisplay,
     GaussianNoise,
     KernelDisplay,
     PCADetector,
     TravelDisplay,
 )
+from aedetect.networks.base import Network
+from aedetect.networks.layers import Coder
 
 
 def test_kernels_are_the_weights_of_the_first_layer(digits):
@@ -96,3 +103,49 @@ def test_a_denoising_autoencoder_leads_towards_the_data():
     assert far.sum() > 100
     closer = distance(rebuilt)[far] < distance(display.points)[far]
     assert closer.mean() > 0.95
+
+
+def test_names_are_no_formulas(rng):
+    table = pd.DataFrame(rng.normal(size=(60, 2)), columns=["a $x^$", "$b$"])
+    detector = PCADetector(latent_dim=1).fit(table)
+    for display in (
+        TravelDisplay.from_estimator(detector, table),
+        FeatureErrorDisplay.from_estimator(detector, table[:5]),
+        FeatureErrorDisplay.from_estimator(detector, table[:5]).plot(row=1),
+    ):
+        display.figure_.canvas.draw()
+        texts = [text for text in display.figure_.findobj(Text) if "$" in text.get_text()]
+        assert texts
+        assert not any(text.get_parse_math() for text in texts)
+
+
+def test_travel_of_a_table_of_polars(rng):
+    table = polars.DataFrame(rng.normal(size=(60, 2)), schema=["a", "b"])
+    detector = PCADetector(latent_dim=1).fit(table)
+    display = TravelDisplay.from_estimator(detector, table)
+    expected = TravelDisplay.from_estimator(detector, table.to_pandas())
+    np.testing.assert_array_equal(display.travel, expected.travel)
+
+
+class Other(Network):
+    def build(self, n_features, latent_dim, generators, heads=1):
+        return Linear(n_features, latent_dim, len(generators))
+
+
+class Linear(Coder):
+    def __init__(self, n_features, latent_dim, k):
+        super().__init__()
+        self.axes = nn.Parameter(torch.eye(n_features, latent_dim).repeat(k, 1, 1))
+
+    def encode(self, x):
+        return self.fill(x) @ self.axes
+
+    def decode(self, z):
+        return z @ self.axes.mT
+
+
+def test_kernels_of_a_network_of_another_shape_are_refused(digits):
+    detector = Autoencoder(network=Other(), latent_dim=5, epochs=5, random_state=0)
+    detector.fit(digits[:200])
+    with pytest.raises(TypeError, match="no parameter named encoder"):
+        KernelDisplay.from_estimator(detector)

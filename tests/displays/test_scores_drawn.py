@@ -29,11 +29,12 @@ def test_bars_are_shares_of_each_kind(tumours):
     detector = PCADetector().fit(train)
     display = ScoreDisplay.from_estimator(detector, test, truth)
     errors = -detector.score_samples(test)
-    assert display.bins_[[0, -1]] == pytest.approx([errors.min(), errors.max()])
+    assert display.bins_[[0, -1]] == pytest.approx([np.quantile(errors, 0.001), errors.max()])
     assert np.ptp(np.diff(np.log(display.bins_))) < 1e-9  # they span several powers of ten
     assert display.ax_.get_xscale() == "log"
     for kind, bars in zip((1, -1), display.ax_.containers, strict=True):
-        counts, _ = np.histogram(errors[truth == kind], display.bins_)
+        ends = display.bins_[[0, -1]]
+        counts, _ = np.histogram(errors[truth == kind].clip(*ends), display.bins_)
         heights = [bar.get_height() for bar in bars]
         assert heights == pytest.approx(counts / (truth == kind).sum())
         assert sum(heights) == pytest.approx(1)
@@ -44,10 +45,23 @@ def test_bars_are_shares_of_each_kind(tumours):
     ]
 
 
+@pytest.mark.parametrize(
+    "scores",
+    [[-0.1, -0.1, np.nextafter(-0.1, -1)], [-1e300] * 3, [-1.0, -2.0, -3.0, -1e300], [0.0, 0.0]],
+    ids=["alike", "lost", "one lost", "zero"],
+)
+def test_every_row_is_in_a_bar(scores):
+    display = ScoreDisplay.from_predictions(scores, offset=-2.5)
+    heights = [bar.get_height() for bar in display.ax_.containers[0]]
+    assert sum(heights) == pytest.approx(1)
+    assert np.isfinite(display.bins_).all()
+    display.figure_.canvas.draw()
+
+
 def test_errors_that_may_be_negative_or_alike_have_a_plain_axis():
     display = ScoreDisplay.from_predictions([1.0, -3.0, -20.0])
     assert display.ax_.get_xscale() == "linear"
-    assert display.bins_[[0, -1]].tolist() == [-1, 20]
+    assert display.bins_[[0, -1]] == pytest.approx([-1, 20], abs=0.01)
     alike = ScoreDisplay.from_predictions([-2.0, -2.0])
     assert sum(bar.get_height() for bar in alike.ax_.containers[0]) == pytest.approx(1)
 

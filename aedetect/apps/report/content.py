@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from ... import __version__
 from ...detectors.conformal import ConformalDetector
 from ...detectors.explain import explain
-from ...detectors.inside import steps, unwrapped
+from ...detectors.inside import inwards, steps, unwrapped
 from ...detectors.wrapper import scores_by
 from ...rows.threshold import p_values
 from ...tables.columns import UNKNOWN
@@ -34,8 +34,10 @@ PACKAGES = ("numpy", "pandas", "scikit-learn", "torch")
 
 def contents(detector: Any, X: Any, y: Any, top: int) -> dict[str, Any]:
     """Score rows, and collect what there is to say, with the names that docs/REPORT.md explains."""
-    plain, last = without_wrapper(detector), steps(detector)[-1]
+    plain = without_wrapper(detector)
+    last = next(part for part in inwards(detector) if hasattr(part, "offset_"))
     frame = as_frame(X)[0]
+    notes = frame.attrs.get("notes", [])
     outlier = _outliers(y, len(frame))
     scores = scores_by(detector, X)
     known = _calibration_scores(last, plain[-1])
@@ -43,7 +45,7 @@ def contents(detector: Any, X: Any, y: Any, top: int) -> dict[str, Any]:
     strangest = np.argsort(scores, kind="stable")[:top]
     return {
         "name": brief(str(frame.attrs.get("name", "")), LONGEST),
-        "notes": list(frame.attrs.get("notes", [])),
+        "notes": [notes] if isinstance(notes, str) else list(notes),
         "n_rows": len(frame),
         "n_columns": frame.shape[1],
         "columns": columns,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ...rows.limits import WORST
+from ...displays.canvas import ends_of
 from ...rows.threshold import p_values
 
 BINS = 60
@@ -37,7 +37,7 @@ def distribution(
         are ``flagged``, how many of these are ``outliers``, and the share of new normal rows that
         would be ``false_alarms``. ``chosen`` is the index of the detector's.
     """
-    low, high = _ends(errors, threshold)
+    low, high = ends_of(errors, threshold)
     spaced = np.geomspace if low > 0 else np.linspace
     edges = spaced(low, high, BINS + 1)
     counts, _ = np.histogram(errors.clip(low, high), edges)
@@ -56,16 +56,6 @@ def distribution(
             "false_alarms": None if known is None else p_values(below, known).tolist(),
         },
     }
-
-
-def _ends(errors: np.ndarray, threshold: float) -> tuple[float, float]:
-    """Where the axis begins and ends."""
-    drawn = errors[errors < WORST] if errors.min() < WORST else errors
-    ends = [float(np.quantile(drawn, LOWEST)), float(drawn.max())]
-    if np.isfinite(threshold):
-        ends.append(threshold)
-    low, high = min(ends), max(ends)
-    return low, high if high > low else low + (abs(low) or 1.0)
 
 
 def _larger(errors: np.ndarray, at: np.ndarray) -> np.ndarray:
