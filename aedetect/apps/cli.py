@@ -1,5 +1,6 @@
 """The command line: ``aedetect detect``, ``report``, ``fit``, ``score``, ``explain``, ..."""
 
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -68,6 +69,7 @@ class _Commands(click.Group):
 def _tell(caught: list[warnings.WarningMessage]) -> None:
     """Write each warning once."""
     for text in dict.fromkeys(_in_one_line(str(warning.message)) for warning in caught):
+        text = re.sub(r"keep=\(('.*?'),\) would", r"--keep \1 would", text)
         click.echo(f"Warning: {text}", err=True)
 
 
@@ -176,7 +178,9 @@ def explain(table: Path, model: Path, row: int, top: int, **options: Any) -> Non
     from .show import visible_table
     from .work import explained
 
-    click.echo(visible_table(explained(table, frames, model, row, top)))
+    told, verdict = explained(table, frames, model, row, top)
+    click.echo(visible_table(told))
+    click.echo(visible(verdict), err=True)
 
 
 @main.command()
@@ -263,6 +267,7 @@ def _bar(pipeline: Any) -> Any:
         from sklearn.callback import ProgressBar
 
         rich.reconfigure(stderr=True)
+        warnings.filterwarnings("ignore", "The estimator .* does not support callbacks")
         pipeline.set_callbacks(ProgressBar())
     return pipeline
 

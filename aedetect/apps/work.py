@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ..detectors.anomaly import AnomalyDetector
 from ..detectors.explain import explain, explain_rows
+from ..detectors.inside import fact
 from ..detectors.kernel import KernelAutoencoder
 from ..detectors.pca import PCADetector
 from ..detectors.rules import EmpiricalNull
@@ -106,9 +107,13 @@ def detected(
             return f"{table}: {k} of {n} rows flagged, the share of {contamination:g} asked for."
         if k == 0:
             return f"{table}: none of {n} rows stands out from the others beyond chance."
-        false = max(1, round(FDR * k))
+        if k < 5:
+            return (
+                f"{table}: {k} of {n} rows stand out; about one in ten such rows is a false alarm."
+            )
         return (
-            f"{table}: {k} of {n} rows stand out; expect about {false} of them to be a false alarm."
+            f"{table}: {k} of {n} rows stand out; expect about {max(1, round(FDR * k))} of them to "
+            "be a false alarm."
         )
 
     notes += _compared(pipeline[-1]) + _of_series(pipeline[0])
@@ -183,16 +188,21 @@ def scored(
 
 def explained(
     table: Path, frames: Iterator[pd.DataFrame], model: Path, row: int, top: int
-) -> pd.DataFrame:
-    """What is strange in a row."""
-    n = 0
+) -> tuple[pd.DataFrame, str]:
+    """What is strange in a row, and whether it is flagged."""
+    n, detector = 0, load(model)
     for frame in frames:
         if row <= n + len(frame):
             start = max(row - 1 - n - AROUND, 0)
             some = frame.iloc[start : row - n + AROUND]
             some.attrs = frame.attrs | {"first_row": n + start}
-            told = explain(load(model), some, top)
-            return told[told["row"] == row - 1 - n - start].drop(columns="row")
+            told, i = explain(detector, some, top), row - 1 - n - start
+            score, offset = detector.score_samples(some)[i], fact(detector, "offset_")
+            verdict = (
+                f"{table}: row {row} has a score of {score:.4g}; it is "
+                f"{'' if score < offset else 'not '}flagged (below {offset:.4g})."
+            )
+            return told[told["row"] == i].drop(columns="row"), verdict
         n += len(frame)
     raise ValueError(f"--row {row}: {table} has {n} rows")
 

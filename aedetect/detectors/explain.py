@@ -10,7 +10,7 @@ from ..rows.inputs import readable
 from ..tables.encoder import TableEncoder, as_frame
 from ..tables.text import listed
 from ..warn import warn
-from .inside import last, rebuilt, scored, steps
+from .inside import rebuilt, scored, steps, threshold_of, unwrapped
 
 
 def explain(detector: Any, X: Any, top: int = 3) -> pd.DataFrame:
@@ -19,8 +19,9 @@ def explain(detector: Any, X: Any, top: int = 3) -> pd.DataFrame:
     Parameters
     ----------
     detector : detector or Pipeline
-        A fitted detector of this package that has `score_features` and `reconstruct`, or a Pipeline
-        that ends in one and whose other steps can be inverted; a `TableEncoder` may come first.
+        A fitted detector of this package that has `score_features` and `reconstruct`, a Pipeline
+        that ends in one and whose other steps can be inverted, or `Threshold` or
+        `ConformalDetector` around one of these; a `TableEncoder` may come first.
     X : DataFrame or array-like of shape (n_rows, n_columns)
         Rows, as given to `detector`.
     top : int, default=3
@@ -103,6 +104,8 @@ def nearest_normal(detector: Any, X: Any) -> pd.DataFrame:
     repair = _Repair(detector, X)
     nothing = np.zeros((len(repair.Z), repair.n_columns), bool)
     flagged = np.flatnonzero(repair.without(nothing)[2] < repair.offset)
+    if not len(flagged):
+        return pd.DataFrame(columns=["row", "column", "observed", "normal"])
     repair = repair.part(flagged)
     hidden = _needed(repair, _enough(repair))
     Z, _, scores = repair.without(hidden)
@@ -172,15 +175,16 @@ class _Repair:
 
     def __init__(self, detector: Any, X: Any) -> None:
         self.encoder, self.observed = _encoder(detector), _observed(detector, X)
+        inner = unwrapped(detector)
         self.names = None
         if self.encoder is None:
             self.names = X.columns if isinstance(X, pd.DataFrame) else None
-            self.detector, self.Z = detector, self.observed.to_numpy(np.float64)
+            self.detector, self.Z = inner, self.observed.to_numpy(np.float64)
             self.origin = np.arange(self.Z.shape[1])
         else:
-            self.detector, self.Z = detector[1:], self.encoder.transform(X)
+            self.detector, self.Z = inner[1:], self.encoder.transform(X)
             self.origin = self.encoder.origin_
-        self.n_columns, self.offset = self.observed.shape[1], last(detector).offset_
+        self.n_columns, self.offset = self.observed.shape[1], threshold_of(detector)
 
     def part(self, rows: np.ndarray) -> Self:
         part = copy(self)
@@ -231,7 +235,7 @@ def explain_rows(
     """
     scores, frame, shares, expected = told(detector, X)
     order = np.argsort(-shares, axis=1, kind="stable")[:, :n_features]
-    offset = last(detector).offset_ if offset is None else offset
+    offset = threshold_of(detector) if offset is None else offset
     table: dict[str, Any] = {
         "row": np.arange(1, len(frame) + 1) + getattr(X, "attrs", {}).get("first_row", 0),
         "score": scores,
@@ -266,7 +270,8 @@ def told(detector: Any, X: Any) -> tuple[np.ndarray, pd.DataFrame, np.ndarray, p
         What share of its row's error a value has.
     expected : DataFrame of the shape of `observed`
     """
-    (scores, errors), expected = scored(detector, X), rebuilt(detector, X)
+    inner = unwrapped(detector)
+    (scores, errors), expected = scored(inner, X), rebuilt(inner, X)
     frame, encoder = _observed(detector, X), _encoder(detector)
     if encoder is not None:
         errors = _folded(errors, encoder.origin_)
@@ -288,7 +293,7 @@ def _folded(errors: np.ndarray, origin: np.ndarray) -> np.ndarray:
 
 
 def _encoder(detector: Any) -> TableEncoder | None:
-    first = steps(detector)[0]
+    first = steps(unwrapped(detector))[0]
     return first if isinstance(first, TableEncoder) else None
 
 

@@ -25,6 +25,13 @@ def fact(detector: Any, name: str) -> Any:
     return next((getattr(part, name) for part in inwards(detector) if hasattr(part, name)), None)
 
 
+def threshold_of(detector: Any) -> float:
+    """The threshold in force on the scores of the detector behind all wrappers."""
+    if fact(detector, "method") == "jackknife+":
+        raise TypeError(f"{detector} has a threshold on p-values, none on scores.")
+    return float(fact(detector, "offset_"))
+
+
 def unwrapped(detector: Any) -> Any:
     """The detector that scores, behind all steps on the way to it; without wrappers."""
     steps = list(_steps_to(detector))

@@ -89,7 +89,9 @@ def dialect_of(
     cells = [cell for row in rows[1:] for cell in row]
     commas = sum(map(bool, map(COMMA.match, cells)))
     points = sum(map(bool, map(POINT.match, cells)))
-    decimal = "," if delimiter != "," and commas > points else "."
+    decimal = "." if points or delimiter == "," else ""
+    if delimiter != "," and commas > points:
+        decimal = ","
     return Dialect(encoding, delimiter, decimal, header, rows[0] if rows else [], zipped)
 
 

@@ -1,5 +1,6 @@
 """A table of numbers, texts and times as rows of numbers."""
 
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from ..params import Count, Params
 from ..warn import warn
-from .columns import Column, Time, kind_of, reason_to_leave_out
+from .columns import Column, Number, Time, kind_of, reason_to_leave_out
 from .text import brief
 
 SHOWN = 5  # names in a message
@@ -189,8 +190,8 @@ class TableEncoder(TransformerMixin, Params):
         missing = [c.name for c in self.columns_ if c.name not in frame.columns]
         if missing:
             raise ValueError(f"Column {missing[0]!r} is missing; X has {list(frame.columns)[:20]}.")
-        read = {}
-        for kind in self.columns_:
+        read, decimal = {}, frame.attrs.get("decimal")
+        for kind in self._as_written(decimal):
             column = frame[kind.name]
             read[kind.name], wrong = kind.read(column)
             if 2 * wrong.sum() > max(column.notna().sum(), 1):
@@ -202,6 +203,19 @@ class TableEncoder(TransformerMixin, Params):
                 )
             _warn_of_cells(frame, column, kind, wrong)
         return read
+
+    def _as_written(self, decimal: str | None) -> list[Column]:
+        """The columns, whose numbers may have another decimal point in another table."""
+        columns = [
+            replace(kind, decimal=decimal) if decimal and isinstance(kind, Number) else kind
+            for kind in self.columns_
+        ]
+        if columns != self.columns_:
+            warn(
+                f"Numbers in text are read with {decimal!r} before their decimals, unlike in the "
+                "table that was learned from."
+            )
+        return columns
 
     def inverse_transform(self, Z: Any) -> pd.DataFrame:
         """Tell what table encoded rows come closest to.

@@ -61,7 +61,9 @@ def read_text(path: Path, how: Reading, n_cells: int | None) -> Iterator[pd.Data
                 frame = next(reader, None)
             if frame is None:
                 return
-            frame.attrs = {"notes": dialect.notes, "decimal": dialect.decimal}
+            frame.attrs = {"notes": dialect.notes}
+            if dialect.decimal:
+                frame.attrs["decimal"] = dialect.decimal
             yield frame
 
 

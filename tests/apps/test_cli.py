@@ -58,7 +58,7 @@ def test_detect_names_the_row_and_its_features(table, tmp_path):
     header, strangest = result.stdout.splitlines()
     assert header.split()[:3] == ["row", "score", "label"]
     assert strangest.split()[0] == "41"
-    assert "1 of 200 rows stand out; expect about 1 of them" in result.stderr
+    assert "1 of 200 rows stand out; about one in ten" in result.stderr
     rows = pd.read_csv(output)
     frame = pd.read_csv(table)
     assert rows["row"].tolist() == list(range(1, 201))

@@ -11,8 +11,11 @@ from sklearn.preprocessing import StandardScaler
 from aedetect import (
     AnomalyDetector,
     Autoencoder,
+    ConformalDetector,
     KernelAutoencoder,
     PCADetector,
+    Quantile,
+    Threshold,
     explain,
     make_detector,
     nearest_normal,
@@ -124,3 +127,28 @@ def test_rows_that_stay_flagged_are_named(rng):
     detector.offset_ = 0.0  # no error is as small as that
     with pytest.warns(UserWarning, match="Rows '0', '1' stay flagged"):
         assert nearest_normal(detector, X[:2]).empty
+
+
+def test_wrappers_are_looked_through(rng):
+    X = rng.normal(size=(300, 1)) * [1, 2, -1] + 0.1 * rng.normal(size=(300, 3))
+    inner = make_pipeline(StandardScaler(), PCADetector(latent_dim=1)).fit(X)
+    around = Threshold(estimator=inner, prefit=True, rule=Quantile(share=0.2)).fit(X)
+    pd.testing.assert_frame_equal(explain(around, X[:5]), explain(inner, X[:5]))
+    flagged = np.flatnonzero(around.predict(X) == -1)
+    assert set(nearest_normal(around, X)["row"]) == set(flagged)  # by the wrapper's threshold
+
+
+def test_a_threshold_on_p_values_is_none_on_scores(rng):
+    X = rng.normal(size=(30, 3))
+    detector = ConformalDetector(estimator=PCADetector(), method="jackknife+", alpha=0.1).fit(X)
+    assert len(explain(detector, X[:2], top=1)) == 2
+    with pytest.raises(TypeError, match="threshold on p-values"):
+        nearest_normal(detector, X)
+
+
+def test_where_no_row_is_flagged_nothing_has_to_change(rng):
+    X = rng.normal(size=(100, 3))
+    detector = make_detector(PCADetector()).fit(pd.DataFrame(X, columns=list("abc")))
+    normal = X[detector.predict(pd.DataFrame(X, columns=list("abc"))) == 1]
+    change = nearest_normal(detector, pd.DataFrame(normal, columns=list("abc")))
+    assert change.shape == (0, 4)

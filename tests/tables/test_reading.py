@@ -200,3 +200,17 @@ def test_broken_files(tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ValueError, match=message):
             read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize("learned", [".", ","])
+def test_a_table_may_have_another_decimal_point_than_the_one_learned_from(learned, tmp_path, rng):
+    table = pd.DataFrame(rng.normal(size=(50, 2)).round(3) + 1000, columns=["a", "b"])
+    files = {}
+    for decimal, sep in ((".", ","), (",", ";")):
+        files[decimal] = tmp_path / f"{ord(decimal)}.csv"
+        table.to_csv(files[decimal], index=False, sep=sep, decimal=decimal)
+    other = files["," if learned == "." else "."]
+    encoder = TableEncoder().fit(read_table(files[learned]))
+    with pytest.warns(UserWarning, match="before their decimals"):
+        found = encoder.transform(read_table(other))
+    np.testing.assert_allclose(found, table)
