@@ -182,7 +182,7 @@ class Learning(LatentTools):
         share = len(folds[0][0]) / len(X)
         spec = replace(
             plan.spec,
-            epochs=len(self.loss_curve_),
+            epochs=self.best_epoch_,  # whose weights were kept
             batch_size=max(1, round(plan.spec.batch_size * share)),  # for as many steps
             n_held_out=0,
             weights=None,
