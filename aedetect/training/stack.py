@@ -172,7 +172,7 @@ class _Stack:
         if len(members) > 1:
             self.objective = stacked(self.objectives, self.spec.device)
         self.known = all(objective.is_known for objective in self.objectives)
-        self.now, self.n_done = self.objective, len(self.spec.losses)
+        self.n_done = len(self.spec.losses)
         self.phase: object = None  # of what makes a step of training; None if steps differ
         self.net = self._network().to(self.spec.device)
         flat = Flat.of(self.net)
@@ -198,9 +198,12 @@ class _Stack:
         self.threads = nullcontext if wide else one_thread
 
     def _stopping(self, flat: Flat, x: Tensor, held_out: Tensor) -> EarlyStopping:
+        def loss() -> Tensor:
+            return self._loss(self.objective, self.objectives, self.net, x[held_out]).mean(-1)
+
         return EarlyStopping(
             flat,
-            torch.no_grad()(lambda: self._loss(self.objective, self.net, x[held_out]).mean(-1)),
+            torch.no_grad()(loss),
             patience=self.spec.patience,
             tol=torch.tensor([member.spec.tol for member in self.members]).to(self.spec.device),
         )
@@ -216,10 +219,12 @@ class _Stack:
                 net.get_parameter(name).data[k] = torch.from_numpy(weight)
         return net
 
-    def _loss(self, objective: Objective, net: Coder, x: Tensor) -> Tensor:
+    def _loss(
+        self, objective: Objective, drawn_by: Sequence[Objective], net: Coder, x: Tensor
+    ) -> Tensor:
         if not self.draws:
             return objective.loss(net, x)
-        drawn = draw_all(self.objectives, x, self.spec.latent_dim, self.generators)
+        drawn = draw_all(drawn_by, x, self.spec.latent_dim, self.generators)
         return objective.loss(net, *drawn)
 
     def _gradient(self, flat: Flat, x: Tensor) -> Gradient:
@@ -233,7 +238,7 @@ class _Stack:
         self.promise = None if ours else Promise(network, trained)
         if serves(trained) and not objective.derives_in_rows(net):
             trained = by_hand(trained)  # its buffers are no part of what the network promises
-        gradient = autograd(lambda x: self._loss(self.now, trained, x), flat, x)
+        gradient = autograd(lambda x: self._loss(self.now, self.drawn_by, trained, x), flat, x)
         self.repeats = ours or network.replayable
         return Replayed(gradient, self, self.promise)
 
@@ -243,8 +248,10 @@ class _Stack:
             self.objective, self.objectives = objective, [objective]
             self.known = objective.is_known
         self.now, self.phase = self.objective.at(self.n_done), None
+        self.drawn_by = [objective.at(self.n_done) for objective in self.objectives]
         if self.repeats and self.known:
-            self.phase = self.now, self.objective.settings, self.promise and self.promise.kept()
+            settings, kept = self.objective.settings, self.promise and self.promise.kept()
+            self.phase = self.now, self.drawn_by, settings, kept
         with self.threads():
             for member, loss in zip(self.members, next(self.epochs).tolist(), strict=True):
                 member.record(member.losses, loss, "mean")
