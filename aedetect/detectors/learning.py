@@ -91,8 +91,9 @@ class Learning(LatentTools):
         frame = self.model_.frame if goes_on else self._frame_of(X, network)
         means = self.model_.column_means if goes_on else self._means_of(X, frame)
         width = default_latent_dim(d) if self.latent_dim == "auto" else self.latent_dim
-        objective = self._objective(gaps=bool(np.isnan(X.min())), **self._of_rows(X, frame, means))
         rows, tol = self._network_rows(X, frame), 0.0
+        gaps = bool(rows.min().isnan())
+        objective = self._objective(gaps=gaps, **self._of_rows(X, frame, means))
         if self.early_stopping:
             tol = self.tol * _mean_row_loss(objective, rows[:REPORT_ROWS, :d])
         spec = Spec(
