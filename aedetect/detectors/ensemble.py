@@ -1,6 +1,7 @@
 """Ensemble: K autoencoders trained as one stack, whose errors are combined."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -163,7 +164,7 @@ class AutoencoderEnsemble(Detector):
 
     def _some_columns(self, d: int, rng: np.random.Generator) -> np.ndarray:
         wanted = self.max_features
-        n = wanted if isinstance(wanted, int) else max(2, round(wanted * d))
+        n = wanted if isinstance(wanted, Integral) else max(2, round(wanted * d))
         if not 2 <= n <= d:
             raise ValueError(
                 f"max_features={wanted!r} is {n} of the {d} columns of X; expected 2 to {d}, or a "

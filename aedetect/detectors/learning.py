@@ -242,7 +242,7 @@ class Learning(LatentTools):
 
     def _batch_size(self: Any, n: int) -> int:
         if self.batch_size != "auto":
-            return self.batch_size
+            return int(self.batch_size)
         return int(2 ** np.clip(np.log2(n / 16) // 1, 3, 8))
 
     def _device(self: Any) -> torch.device:
