@@ -124,6 +124,18 @@ def test_few_calibration_rows_are_told_of(rows):
     assert (detector.predict(100 * rows) == 1).all()
 
 
+@pytest.mark.parametrize("method", ["split", "cross", "jackknife+"])
+def test_a_failed_fit_leaves_a_conformal_detector_as_it_was(method, rows):
+    detector = ConformalDetector(estimator=LikePyOD(), method=method, random_state=0)
+    expected = detector.fit(rows[:80]).score_samples(rows)
+    with pytest.raises(UserWarning, match="alpha=0.01 flags nothing"):
+        detector.set_params(alpha=0.01).fit(rows[80:160, :4])
+    np.testing.assert_array_equal(detector.score_samples(rows), expected)
+    with pytest.raises(ValueError, match="5 features"):
+        detector.set_params(prefit=True, estimator=PCADetector().fit(rows)).fit(rows[:, :4])
+    np.testing.assert_array_equal(detector.score_samples(rows), expected)
+
+
 def test_false_discoveries_are_few(rng):
     shares, found = [], []
     for seed in range(30):
