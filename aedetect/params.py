@@ -4,9 +4,9 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, wraps
 from numbers import Integral, Real
-from typing import Annotated, Any, Literal, Self, TypeVar, dataclass_transform
+from typing import Annotated, Any, Literal, ParamSpec, Self, TypeVar, dataclass_transform
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -76,6 +76,27 @@ class Params(BaseEstimator):
                     f"{type(self).__name__}: {name}={value!r}; expected {wanted}."
                 )
         return self
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def all_or_nothing(method: Callable[P, R]) -> Callable[P, R]:
+    """Let a method that raises leave the attributes of its object as they were."""
+
+    @wraps(method)
+    def whole(*args: P.args, **kwargs: P.kwargs) -> R:
+        attributes = vars(args[0])
+        before = attributes.copy()
+        try:
+            return method(*args, **kwargs)
+        except BaseException:
+            attributes.clear()
+            attributes.update(before)
+            raise
+
+    return whole
 
 
 Checked = TypeVar("Checked", bound=Params)

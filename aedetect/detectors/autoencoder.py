@@ -64,7 +64,8 @@ class Autoencoder(Learning):
     Attributes
     ----------
     weights_ : dict of str to ndarray
-        Trained parameters. A dense layer's last row is its bias.
+        Trained parameters. A dense layer's last row is its bias. A network of your own may add its
+        persistent buffers, such as running means.
     loss_curve_ : list of float
         Mean training loss of each epoch, in the unit of the loss.
     validation_loss_curve_ : list of float

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from ..models.base import Model
 from ..models.scores import in_blocks, scores_of
+from ..params import all_or_nothing
 from ..rows.checks import refuse_infinite, refuse_out_of_range, refuse_unusable, warn_of_rows
 from ..rows.inputs import readable
 from ..rows.limits import LARGEST, WORST, bounded, in_dtype
@@ -38,6 +39,7 @@ class Detector(
         """Whether a column counts for more if its values are larger."""
         return True
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn what normal rows look like, and set the threshold.
 
@@ -66,13 +68,7 @@ class Detector(
             If all columns are constant; if there are 5 rows or fewer; if the ranges of columns
             differ by more than a factor of 1,000 and the score depends on their scale.
         """
-        before = self.__dict__.copy()
-        try:
-            return self._fit_with_callbacks(X, y)
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
+        return self._fit_with_callbacks(X, y)
 
     @with_callbacks
     def _fit_with_callbacks(self, X: Any, y: Any) -> Self:

@@ -9,7 +9,7 @@ from sklearn.model_selection import KFold, LeaveOneOut, train_test_split
 from sklearn.utils import _safe_indexing, indexable
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from ..params import Range, refuse_unless
+from ..params import Range, all_or_nothing, refuse_unless
 from ..rows.threshold import calibrated_threshold, p_values
 from ..warn import warn
 from .wrapper import Wrapper, scores_by
@@ -88,6 +88,7 @@ class ConformalDetector(Wrapper):
     n_jobs: int | None = None
     random_state: int | np.random.RandomState | None = None
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:
         """Fit the detector, and score rows that it did not learn from.
 
@@ -119,9 +120,10 @@ class ConformalDetector(Wrapper):
         elif self.method == "split":
             (X,) = indexable(X)
             rows = np.arange(_num_samples(X))
-            learned, others = train_test_split(
+            drawn = train_test_split(
                 rows, test_size=self.calibration_size, random_state=self._rng()
             )
+            learned, others = map(np.sort, drawn)  # a column that only goes on is still one
             self._keep(self._unfitted().fit(_safe_indexing(X, learned)))
             self._calibrate(scores_by(self.estimator_, _safe_indexing(X, others)))
         else:

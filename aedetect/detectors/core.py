@@ -6,7 +6,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from sklearn.utils import Tags
 
-from ..params import Count, Params, Range
+from ..params import Count, Params, Range, all_or_nothing
 from ..rows.inputs import readable, validated
 from ..rows.linear import ROUNDING, column_means, deviations, filled
 
@@ -48,6 +48,7 @@ class RobustCore(Params):
     n_rounds: Count = 5
     ridge: Annotated[float, Range(0, above_low=True)] = 0.01
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:
         """Select rows.
 

@@ -1,6 +1,7 @@
 """Ensemble: K autoencoders trained as one stack, whose errors are combined."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -103,9 +104,9 @@ class AutoencoderEnsemble(Detector):
     ) -> tuple[list[Autoencoder], list[EnsembleModel]]:
         """Share the members out among parts of the rows: an ensemble learns from each."""
         rng = np.random.default_rng(seeded(self.random_state).initial_seed())
-        members = [self._member(k, rng) for k in range(self.n_estimators)]
+        n = len(parts)  # member k learns from part k % n; each part has all templates in turn
+        members = [self._member(k // n + k % n, rng) for k in range(self.n_estimators)]
         features = [self._some_columns(parts[0].shape[1], rng) for _ in members]
-        n = len(parts)
         data = [self._rows_of(parts[k % n], some, rng) for k, some in enumerate(features)]
         fitted = fit_all(members, data, self.max_stack_bytes, end=end)
         for k, (_, failure, _) in enumerate(fitted):
@@ -163,7 +164,7 @@ class AutoencoderEnsemble(Detector):
 
     def _some_columns(self, d: int, rng: np.random.Generator) -> np.ndarray:
         wanted = self.max_features
-        n = wanted if isinstance(wanted, int) else max(2, round(wanted * d))
+        n = wanted if isinstance(wanted, Integral) else max(2, round(wanted * d))
         if not 2 <= n <= d:
             raise ValueError(
                 f"max_features={wanted!r} is {n} of the {d} columns of X; expected 2 to {d}, or a "

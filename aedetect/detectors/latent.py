@@ -59,7 +59,7 @@ class LatentTools(Detector):
     @property
     def n_parameters_(self: Any) -> int:
         """Number of trained values."""
-        return sum(weight.size for weight in self.weights_.values())
+        return sum(parameter.numel() for parameter in self.model_.net.parameters())
 
     @property
     def compression_ratio_(self: Any) -> float:

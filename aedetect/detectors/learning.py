@@ -91,8 +91,9 @@ class Learning(LatentTools):
         frame = self.model_.frame if goes_on else self._frame_of(X, network)
         means = self.model_.column_means if goes_on else self._means_of(X, frame)
         width = default_latent_dim(d) if self.latent_dim == "auto" else self.latent_dim
-        objective = self._objective(gaps=bool(np.isnan(X.min())), **self._of_rows(X, frame, means))
         rows, tol = self._network_rows(X, frame), 0.0
+        gaps = bool(rows.min().isnan())
+        objective = self._objective(gaps=gaps, **self._of_rows(X, frame, means))
         if self.early_stopping:
             tol = self.tol * _mean_row_loss(objective, rows[:REPORT_ROWS, :d])
         spec = Spec(
@@ -182,7 +183,7 @@ class Learning(LatentTools):
         share = len(folds[0][0]) / len(X)
         spec = replace(
             plan.spec,
-            epochs=len(self.loss_curve_),
+            epochs=self.best_epoch_,  # whose weights were kept
             batch_size=max(1, round(plan.spec.batch_size * share)),  # for as many steps
             n_held_out=0,
             weights=None,
@@ -241,7 +242,7 @@ class Learning(LatentTools):
 
     def _batch_size(self: Any, n: int) -> int:
         if self.batch_size != "auto":
-            return self.batch_size
+            return int(self.batch_size)
         return int(2 ** np.clip(np.log2(n / 16) // 1, 3, 8))
 
     def _device(self: Any) -> torch.device:

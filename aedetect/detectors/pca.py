@@ -1,5 +1,6 @@
 """Principal component analysis as a detector: the linear baseline, in closed form."""
 
+from numbers import Integral
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -68,7 +69,7 @@ class PCADetector(Detector):
 
     def _prepared(self, X: Any) -> np.ndarray:
         rows = super()._prepared(X)
-        if not isinstance(self.latent_dim, float) and self.latent_dim == rows.shape[1]:
+        if self.latent_dim == rows.shape[1]:
             warn(
                 f"latent_dim={self.latent_dim} keeps all columns of X and rebuilds every row "
                 "exactly. Lower it.",
@@ -81,7 +82,7 @@ class PCADetector(Detector):
 
     def _axes(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         wanted = default_latent_dim(X.shape[1]) if self.latent_dim == "auto" else self.latent_dim
-        if not isinstance(wanted, float):
+        if isinstance(wanted, Integral):
             if wanted > X.shape[1]:
                 raise ValueError(
                     f"latent_dim={wanted} exceeds the {X.shape[1]} columns of X; set at most that."

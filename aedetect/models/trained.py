@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..chance import seeded
 from ..networks.base import Network
-from ..networks.layers import Coder, Layered
+from ..networks.layers import Coder, Layered, put_buffers
 from ..objectives.base import Objective, build
 from ..objectives.errors import ERRORS
 from ..training.by_hand import Forward, serves
@@ -32,6 +32,7 @@ class TrainedModel(Model):
     width : int
         Of a code.
     weights : dict of str to ndarray
+        And persistent buffers, of networks that have some.
     """
 
     network: Network
@@ -76,6 +77,7 @@ class TrainedModel(Model):
         net.column_means = self.frame.enter(self.column_means[None])[None]
         for name, parameter in net.named_parameters():
             parameter.data = torch.tensor(self.weights[name])[None]
+        put_buffers(net, self.weights)
         return net
 
     @cached_property

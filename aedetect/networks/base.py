@@ -13,6 +13,10 @@ from .layers import Coder
 class Network(Params):
     """Description of a network. A new kind overrides `build`.
 
+    Buffers that a state dict would hold, such as the running means of batch norm, are learned like
+    parameters. Models of such a network are trained one after another, not as a stack. Rows that
+    `early_stopping` holds out are judged by ``net.eval()``, as rows are scored.
+
     Attributes
     ----------
     replayable : bool, default=False

@@ -1,8 +1,10 @@
 """Layers of K models side by side, and what is built from them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional, init
@@ -140,6 +142,30 @@ class Coder(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """Rows (K, n, n_features) rebuilt from codes (K, n, latent_dim)."""
         raise NotImplementedError(f"{type(self).__name__} must say how it decodes.")
+
+
+def buffers_of(net: Coder) -> dict[str, Tensor]:
+    """What a network keeps beside its parameters, such as running means; those of ours nothing."""
+    kept = net.state_dict()
+    return {name: buffer for name, buffer in net.named_buffers() if name in kept}
+
+
+def put_buffers(net: Coder, weights: Mapping[str, np.ndarray]) -> None:
+    """Have a network keep what `buffers_of` found."""
+    for name, buffer in buffers_of(net).items():
+        buffer.data = torch.tensor(weights[name], device=buffer.device)
+
+
+@contextmanager
+def as_in_scoring(net: Coder) -> Iterator[None]:
+    """Let dropout and the like be off for a while."""
+    training = [module for module in net.modules() if module.training]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
 
 
 class Layered(Coder):

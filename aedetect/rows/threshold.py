@@ -74,7 +74,7 @@ def folds(n: int, seed: int | None) -> list[tuple[np.ndarray, np.ndarray]]:
     Five folds of few rows, two of more; of many, a third is learned from once. Rows are scored
     by models that know fewer rows than the final one, so that errors are rather overestimated.
     """
-    rng = np.random.default_rng(seed if seed is None else seed % 2**64)
+    rng = np.random.default_rng(seed if seed is None else int(seed) % 2**64)
     order = rng.permutation(n)
     if n >= MANY:
         k = n // 3

@@ -10,7 +10,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from ..params import Count, Params
+from ..params import Count, Params, all_or_nothing
 from ..warn import warn
 from .columns import Column, Number, Time, kind_of, reason_to_leave_out
 from .text import brief
@@ -66,6 +66,7 @@ class TableEncoder(TransformerMixin, Params):
     keep: tuple[str, ...] = ()
     max_categories: Count = 20
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find out what the columns hold.
 

@@ -167,7 +167,7 @@ def by_hand(net: Layered) -> Layered:
     """Return the same network with its layers as one autograd operation of known gradient.
 
     Weights are shared; their gradient is added to their ``grad``. Second derivatives are not
-    available.
+    available: asking for one is a ValueError.
     """
     twin = copy(net)
     twin._modules = dict(net._modules)
@@ -207,6 +207,11 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, delta: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # as for create_graph=True
+            raise ValueError(
+                "The loss takes derivatives of a gradient; let the objective's derives_in_rows "
+                "return True."
+            )
         to_inputs = ctx.needs_input_grad[0]
         ctx.batch.delta.copy_(delta.view_as(ctx.batch.delta))
         ctx.chain.backward(ctx.batch, to_inputs=to_inputs)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..chance import seeded
 from ..networks.base import Network
-from ..networks.layers import FLOAT32, Coder
+from ..networks.layers import FLOAT32, Coder, as_in_scoring, buffers_of, put_buffers
 from ..objectives.base import Objective, build, draw_all, stacked
 from ..params import is_ours
 from ..rows.blocks import one_thread
@@ -78,7 +78,7 @@ class Spec:
 class Trained(NamedTuple):
     """The result of training one network."""
 
-    weights: Weights
+    weights: Weights  # and what a network of users keeps in buffers
     losses: list[float]  # of each epoch, in the data's unit
     held_out_losses: list[float]
     kept: np.ndarray  # indices of the rows learned from,
@@ -119,12 +119,13 @@ class _Member:
             self.failure = f"a {kind} loss is {loss:g}"
             self.trains = False
 
-    def trained(self, weights: Weights, best_epoch: int) -> Trained:
+    def trained(self, weights: Weights, buffers: Weights, best_epoch: int) -> Trained:
         finite = all(np.isfinite(weight).all() for weight in weights.values())
         failure = self.failure
         if failure is None and not finite:
             failure = "the last step left weights that are not finite"
         rows = self.kept.numpy(), self.held_out.numpy()
+        weights = weights | buffers
         return Trained(weights, self.losses, self.held_out_losses, *rows, failure, best_epoch)
 
 
@@ -152,6 +153,9 @@ def fit_stack(
     members = [_Member(spec, len(x)) for spec, x in zip(specs, rows, strict=True)]
     with one_thread():
         stack = _Stack(members, rows)
+    if len(specs) > 1 and stack.buffers:  # of which nobody knows whether models share them
+        pairs = zip(specs, rows, strict=True)
+        return [trained for spec, x in pairs for trained in fit_stack([spec], [x], around)]
     first = members[0]
     progress = Progress(stack.weights_of_first, first.losses, first.held_out_losses)
     for _ in range(specs[0].epochs):
@@ -172,9 +176,10 @@ class _Stack:
         if len(members) > 1:
             self.objective = stacked(self.objectives, self.spec.device)
         self.known = all(objective.is_known for objective in self.objectives)
-        self.now, self.n_done = self.objective, len(self.spec.losses)
+        self.n_done = len(self.spec.losses)
         self.phase: object = None  # what determines a training step; None if steps differ
         self.net = self._network().to(self.spec.device)
+        self.buffers = self._buffers()  # those of the best epoch
         flat = Flat.of(self.net)
         x, kept, held_out = _joined(members, rows, self.spec.device)
         specs = [member.spec for member in members]
@@ -198,9 +203,15 @@ class _Stack:
         self.threads = nullcontext if wide else one_thread
 
     def _stopping(self, flat: Flat, x: Tensor, held_out: Tensor) -> EarlyStopping:
+        ours = is_ours(self.spec.network, self.net)  # the same in training and in scoring
+
+        def loss() -> Tensor:
+            with nullcontext() if ours else as_in_scoring(self.net):
+                return self._loss(self.objective, self.objectives, self.net, x[held_out]).mean(-1)
+
         return EarlyStopping(
             flat,
-            torch.no_grad()(lambda: self._loss(self.objective, self.net, x[held_out]).mean(-1)),
+            torch.no_grad()(loss),
             patience=self.spec.patience,
             tol=torch.tensor([member.spec.tol for member in self.members]).to(self.spec.device),
         )
@@ -212,14 +223,21 @@ class _Stack:
         net = build(*args, self.generators)
         net.column_means = torch.from_numpy(np.stack(means))[:, None]
         for k, member in enumerate(self.members):
-            for name, weight in (member.spec.weights or {}).items():
-                net.get_parameter(name).data[k] = torch.from_numpy(weight)
+            if (weights := member.spec.weights) is not None:
+                for name, parameter in net.named_parameters():
+                    parameter.data[k] = torch.from_numpy(weights[name])
+                put_buffers(net, weights)
         return net
 
-    def _loss(self, objective: Objective, net: Coder, x: Tensor) -> Tensor:
+    def _buffers(self) -> Weights:
+        return {name: b.detach().cpu().numpy().copy() for name, b in buffers_of(self.net).items()}
+
+    def _loss(
+        self, objective: Objective, drawn_by: Sequence[Objective], net: Coder, x: Tensor
+    ) -> Tensor:
         if not self.draws:
             return objective.loss(net, x)
-        drawn = draw_all(self.objectives, x, self.spec.latent_dim, self.generators)
+        drawn = draw_all(drawn_by, x, self.spec.latent_dim, self.generators)
         return objective.loss(net, *drawn)
 
     def _gradient(self, flat: Flat, x: Tensor) -> Gradient:
@@ -232,8 +250,8 @@ class _Stack:
         ours = is_ours(network, net)
         self.promise = None if ours else Promise(network, trained)
         if serves(trained) and not objective.derives_in_rows(net):
-            trained = by_hand(trained)  # its buffers are not part of the network's promise
-        gradient = autograd(lambda x: self._loss(self.now, trained, x), flat, x)
+            trained = by_hand(trained)  # its buffers are no part of what the network promises
+        gradient = autograd(lambda x: self._loss(self.now, self.drawn_by, trained, x), flat, x)
         self.repeats = ours or network.replayable
         return Replayed(gradient, self, self.promise)
 
@@ -243,8 +261,10 @@ class _Stack:
             self.objective, self.objectives = objective, [objective]
             self.known = objective.is_known
         self.now, self.phase = self.objective.at(self.n_done), None
+        self.drawn_by = [objective.at(self.n_done) for objective in self.objectives]
         if self.repeats and self.known:
-            self.phase = self.now, self.objective.settings, self.promise and self.promise.kept()
+            settings, kept = self.objective.settings, self.promise and self.promise.kept()
+            self.phase = self.now, self.drawn_by, settings, kept
         with self.threads():
             for member, loss in zip(self.members, next(self.epochs).tolist(), strict=True):
                 member.record(member.losses, loss, "mean")
@@ -255,23 +275,28 @@ class _Stack:
     def _judge(self, stopping: EarlyStopping) -> None:
         """Continue only with models that may still improve on held-out rows."""
         losses = stopping.update(self.n_done + 1).tolist()
+        if stopping.best_epoch[0] == self.n_done + 1:
+            self.buffers = self._buffers()
         for member, loss in zip(self.members, losses, strict=True):
             member.record(member.held_out_losses, loss, "held-out")
         for member, improving in zip(self.members, stopping.improving.tolist(), strict=True):
             member.trains &= improving
 
     def weights_of_first(self) -> Weights:
-        return {name: p[0].detach().cpu().numpy().copy() for name, p in self.net.named_parameters()}
+        named = self.net.named_parameters()
+        return {name: p[0].detach().cpu().numpy().copy() for name, p in named} | self._buffers()
 
     def end(self) -> list[Trained]:
         """Return what each model has learned."""
         best = [self.n_done] * len(self.members)
-        if self.stopping is not None:
+        if self.stopping is None:
+            self.buffers = self._buffers()
+        else:
             self.stopping.restore()
             best = [int(epoch) for epoch in self.stopping.best_epoch]
         named = {name: p.detach().cpu().numpy() for name, p in self.net.named_parameters()}
         return [
-            member.trained({name: p[k].copy() for name, p in named.items()}, best[k])
+            member.trained({name: p[k].copy() for name, p in named.items()}, self.buffers, best[k])
             for k, member in enumerate(self.members)
         ]
 

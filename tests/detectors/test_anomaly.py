@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from estimators import assert_same_scores
 from sklearn.base import clone
@@ -138,6 +139,14 @@ def test_core_leaves_out_what_lies_apart(rng):
     np.testing.assert_allclose(X[core].mean(0), robust.location_, atol=0.1 * X.std(0).max())
     assert RobustCore(trim=0.0).fit(X).core_.all()
     assert RobustCore(trim=0.9).fit(X[:3]).core_.sum() == 2
+
+
+def test_a_core_that_cannot_be_found_leaves_the_one_before(rng):
+    table = pd.DataFrame(rng.standard_normal((9, 2)), columns=["a", "b"])
+    core = RobustCore().fit(table)
+    with pytest.raises(ValueError, match="'c' of X is not numeric"):
+        core.fit(table.assign(c="text"))
+    assert core.feature_names_in_.tolist() == ["a", "b"]
 
 
 @pytest.mark.parametrize("shape", [(40, 7), (7, 40)])

@@ -46,6 +46,14 @@ def test_early_stopping_keeps_the_best_weights(digits):
     assert model.fit_report_["error"] == pytest.approx(curve[best - 1], rel=1e-4)
 
 
+def test_thresholds_after_early_stopping_are_of_models_trained_for_as_long(tumours):
+    options = {"learning_rate": 0.02, "random_state": 0}
+    model = Autoencoder(early_stopping=True, epochs=200, **options).fit(tumours[0])
+    assert model.best_epoch_ < model.n_iter_ < 200
+    plain = Autoencoder(epochs=model.best_epoch_, **options).fit(tumours[0])
+    np.testing.assert_allclose(model.calibration_scores_, plain.calibration_scores_, rtol=1e-5)
+
+
 def test_without_early_stopping_all_epochs_run(digits):
     model = Autoencoder(epochs=7, random_state=0).fit(digits[:100])
     assert model.n_iter_ == len(model.loss_curve_) == model.best_epoch_ == 7

@@ -532,6 +532,23 @@ def test_a_column_that_is_not_numeric_is_named(column, rng):
         Autoencoder().fit(frame)
 
 
+@pytest.mark.filterwarnings("ignore:The network did not learn")
+@every_estimator
+def test_numbers_of_numpy_are_numbers(estimator, rng):
+    X = rng.standard_normal((40, 3)) @ rng.standard_normal((3, 8))
+    quick = {"epochs": 2, "batch_size": 16, "latent_dim": 2, "max_features": 3}
+    plain = seeded_clone(estimator)
+    plain.set_params(**{name: quick[name] for name in quick.keys() & plain.get_params()})
+    numbers = {
+        name: np.array(value)[()]
+        for name, value in plain.get_params().items()
+        if type(value) in (int, float)
+    }
+    given = clone(plain).set_params(**numbers).fit(X)
+    np.testing.assert_array_equal(given.score_samples(X), plain.fit(X).score_samples(X))
+    assert given.offset_ == plain.offset_
+
+
 @every_estimator
 def test_torchs_modes_change_nothing(estimator, tumours):
     train, test, _ = tumours

@@ -202,6 +202,13 @@ def test_logarithmic_scores_have_a_threshold_without_a_unit(tumours):
     assert (flags[0] == flags[1]).mean() > 0.99
 
 
+def test_new_normal_rows_are_judged_by_all_templates(rng):
+    X = rng.standard_normal((5000, 5)) @ rng.standard_normal((5, 20))
+    templates = tuple(Autoencoder(latent_dim=n, epochs=20, learning_rate=5e-3) for n in (5, 1))
+    ensemble = AutoencoderEnsemble(estimator=templates, n_estimators=4, random_state=0)
+    assert 0.015 < (ensemble.fit(X[:2500]).predict(X[2500:]) == -1).mean() < 0.045
+
+
 def test_windows_reach_the_members_as_their_network_takes_them(rng):
     windows = rng.standard_normal((100, 16, 3))
     template = Autoencoder(network=Conv1d(shape=(3, 16)), latent_dim=4, epochs=2)

@@ -25,11 +25,11 @@ def test_equals_scikit_learn(k, whiten, digits):
     np.testing.assert_allclose(-ours.score_samples(digits), error, atol=1e-12)
 
 
-@pytest.mark.parametrize("share", [0.5, 0.9, 0.99, 1.0])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99, 1.0, np.float32(0.9)])
 def test_share_of_variance_equals_scikit_learn(share, digits):
     ours = PCADetector(latent_dim=share).fit(digits)
     if share < 1:
-        assert ours.latent_dim_ == PCA(share, svd_solver="full").fit(digits).n_components_
+        assert ours.latent_dim_ == PCA(float(share), svd_solver="full").fit(digits).n_components_
     kept = ours.explained_variance_.sum() / digits.var(axis=0, ddof=1).sum()
     assert kept >= share - 1e-12
 

@@ -1,6 +1,7 @@
 """Thresholds by rules, with guarantees, and for tables that are learned from and scored."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from estimators import name_of
 from hypothesis import given, settings
@@ -122,6 +123,18 @@ def test_few_calibration_rows_are_told_of(rows):
     with pytest.warns(UserWarning, match="alpha=0.01 flags nothing with 15 calibration rows"):
         detector = ConformalDetector(estimator=LikePyOD(), alpha=0.01).fit(rows[:60])
     assert (detector.predict(100 * rows) == 1).all()
+
+
+@pytest.mark.parametrize("method", ["split", "cross", "jackknife+"])
+def test_a_failed_fit_leaves_a_conformal_detector_as_it_was(method, rows):
+    detector = ConformalDetector(estimator=LikePyOD(), method=method, random_state=0)
+    expected = detector.fit(rows[:80]).score_samples(rows)
+    with pytest.raises(UserWarning, match="alpha=0.01 flags nothing"):
+        detector.set_params(alpha=0.01).fit(rows[80:160, :4])
+    np.testing.assert_array_equal(detector.score_samples(rows), expected)
+    with pytest.raises(ValueError, match="5 features"):
+        detector.set_params(prefit=True, estimator=PCADetector().fit(rows)).fit(rows[:, :4])
+    np.testing.assert_array_equal(detector.score_samples(rows), expected)
 
 
 def test_false_discoveries_are_few(rng):
@@ -305,3 +318,14 @@ def test_the_default_detector_is_wrapped_where_none_is_given(rows):
     detector = Threshold().fit(rows[:100])
     assert type(detector.estimator_) is AnomalyDetector
     assert detector.estimator is None
+
+
+@pytest.mark.parametrize("method", ["split", "cross"])
+@pytest.mark.filterwarnings("ignore:Columns are left out")
+def test_rows_to_learn_from_stay_in_their_order(method, rng):
+    when = pd.date_range("2026-01-01", periods=400, freq="h")
+    table = pd.DataFrame({"when": when, "a": rng.normal(size=400), "b": rng.normal(size=400)})
+    detector = ConformalDetector(
+        estimator=aedetect.make_detector(PCADetector()), method=method, random_state=0
+    ).fit(table)
+    assert [*detector.estimator_[0].left_out_] == ["when"]

@@ -391,3 +391,13 @@ def test_images_are_completed_as_images(digits):
     completed = model.fit(images).complete(images, n_steps=5)
     assert completed.shape == images.shape
     assert np.isfinite(completed).all()
+
+
+def test_gaps_in_corrupted_rows_are_filled_by_column_means(digits, rng):
+    X, lost = digits[:100], rng.random((100, 64)) < 0.3
+    model = DenoisingAutoencoder(latent_dim=4, epochs=5, random_state=0)
+    by_gaps, by_means = (
+        clone(model).fit(X, X_corrupted=np.where(lost, filling, X)).score_samples(X)
+        for filling in (np.nan, X.mean(axis=0))
+    )
+    np.testing.assert_allclose(by_gaps, by_means, rtol=1e-4)

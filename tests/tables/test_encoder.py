@@ -219,6 +219,14 @@ def test_what_says_nothing_of_other_rows_is_left_out_with_a_notice(table, rng):
         TableEncoder().fit(odd[["nothing", "constant"]])
 
 
+def test_a_warning_that_is_an_error_leaves_the_encoder_as_it_was(table):
+    encoder = TableEncoder().fit(table)
+    expected = encoder.transform(table)
+    with pytest.raises(UserWarning, match="Columns are left out"):
+        encoder.fit(table.iloc[:, :1].assign(nothing=None))
+    np.testing.assert_array_equal(encoder.transform(table), expected)
+
+
 def test_repeated_names_and_sparse_rows_are_refused(table):
     with pytest.raises(ValueError, match="several columns named 'weight'"):
         TableEncoder().fit(pd.concat([table, table], axis=1))

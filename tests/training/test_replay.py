@@ -1,5 +1,6 @@
 """Replayed steps: the weights that autograd would find, to the last bit, or no replay at all."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -13,10 +14,12 @@ from aedetect import (
     AutoencoderEnsemble,
     DenoisingAutoencoder,
     Dense,
+    GaussianNoise,
     Tied,
     VariationalAutoencoder,
 )
 from aedetect.chance import seeded
+from aedetect.detectors.denoising import Denoising
 from aedetect.objectives.base import Objective
 from aedetect.training import stack
 from aedetect.training.replay import Replayed
@@ -102,6 +105,30 @@ def test_a_weight_that_rises_with_the_epochs_is_followed(digits, monkeypatch):
     replayed = fitted(model, digits[:75], monkeypatch)
     eager = fitted(model, digits[:75], monkeypatch, Replayed=not_replayed)
     for a, b in zip(replayed, eager, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+class Fading(Denoising):
+    """Noise in the first epoch only."""
+
+    def at(self, epoch):
+        return self if epoch == 0 else replace(self, corruption=GaussianNoise(scale=0.0))
+
+
+class FadingAutoencoder(DenoisingAutoencoder):
+    objective = Fading
+
+
+def test_noise_may_differ_from_epoch_to_epoch(digits):
+    X, loud, silent = digits[:75], GaussianNoise(scale=2.0), GaussianNoise(scale=0.0)
+    batches = iter(range(9))  # three an epoch
+
+    def fading(x, generator):
+        return (loud if next(batches) < 3 else silent)(x, generator)
+
+    expected = DenoisingAutoencoder(corruption=fading, **CALLS).fit(X)
+    model = FadingAutoencoder(corruption=loud, **CALLS).fit(X)
+    for a, b in zip(weights(model), weights(expected), strict=True):
         np.testing.assert_array_equal(a, b)
 
 

@@ -10,6 +10,7 @@ from aedetect import Dense, Tied
 from aedetect.chance import seeded
 from aedetect.networks import ACTIVATIONS
 from aedetect.objectives.errors import ERRORS
+from aedetect.objectives.jacobian import jacobian_norm
 from aedetect.training.by_hand import by_hand
 from aedetect.training.loop import (
     EarlyStopping,
@@ -66,6 +67,14 @@ def test_layers_by_hand_equal_autograd(activation, output, loss, k, bias):
         torch.testing.assert_close(total, expected)
         found = torch.cat(flat.parts(flat.gradient))
         torch.testing.assert_close(found, gradient, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_layers_by_hand_refuse_derivatives_of_their_gradient(k):
+    net, _ = build(Dense(hidden=(16,)), range(k))
+    x = torch.rand(k, 5, 7, generator=seeded(0)).requires_grad_()
+    with pytest.raises(ValueError, match="let the objective's derives_in_rows return True"):
+        jacobian_norm(by_hand(net).encode(x), x)
 
 
 @pytest.mark.parametrize("network", [Dense(hidden=(6,), activation="tanh"), Tied(hidden=(6,))])
