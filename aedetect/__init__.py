@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .objectives.corruption import Patch as Patch
     from .objectives.corruption import SaltAndPepper as SaltAndPepper
     from .objectives.corruption import SwapNoise as SwapNoise
+    from .series.window import SlidingWindow as SlidingWindow
     from .tables.encoder import TableEncoder as TableEncoder
 
 __version__ = "0.1.0"
@@ -86,6 +87,7 @@ _HOMES = {
     "RobustCore": "detectors.core",
     "SaltAndPepper": "objectives.corruption",
     "ScoreDisplay": "displays.score",
+    "SlidingWindow": "series.window",
     "SparseAutoencoder": "detectors.sparse",
     "SwapNoise": "objectives.corruption",
     "TableEncoder": "tables.encoder",

@@ -33,7 +33,14 @@ FUNCTIONS = [
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if function.__module__ == module.__name__ and not name.startswith("_")
 ]
-OWNERS = (Detector, Deciding, Wrapper, aedetect.ConformalDetector, aedetect.TableEncoder)
+OWNERS = (
+    Detector,
+    Deciding,
+    Wrapper,
+    aedetect.ConformalDetector,
+    aedetect.SlidingWindow,
+    aedetect.TableEncoder,
+)
 METHODS = [
     f
     for owner in OWNERS
