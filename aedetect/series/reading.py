@@ -8,7 +8,7 @@ import pandas as pd
 from ..warn import warn
 
 GAP = 1.5  # steps from one row to the next, beyond which there is a gap
-MANY = 0.05  # of the steps: with more gaps than that, time is irregular
+FEW, MANY = 5, 0.05  # gaps, of the steps: with more than both, time is irregular
 UNEVEN = 0.1  # of a step, by which steps may differ and count as equal
 
 
@@ -68,7 +68,7 @@ def check_times(series: np.ndarray, times: np.ndarray | None, step: float | None
         return
     uneven = (np.abs(steps - step) > UNEVEN * step) & (steps <= GAP * step)
     gaps = int((steps > GAP * step).sum())
-    if uneven.any() or gaps > MANY * len(steps):
+    if uneven.any() or gaps > max(FEW, MANY * len(steps)):
         warn(
             f"Time is irregular: of {len(steps)} steps from row to row, {uneven.sum()} differ by "
             f"more than {UNEVEN:.0%} from the median, {step:g} s ({steps.min():g} s to "

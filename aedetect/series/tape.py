@@ -20,6 +20,8 @@ class Tape:
         NaN for gaps.
     cells : ndarray of shape (n_points,)
         Where on the tape each point is.
+    pieces : ndarray of shape (n_points,)
+        Number of the piece, a series without a gap, that each point is of.
     starts : ndarray of shape (n_windows,)
         Where windows begin, ascending.
     length : int
@@ -30,6 +32,7 @@ class Tape:
 
     values: np.ndarray
     cells: np.ndarray
+    pieces: np.ndarray
     starts: np.ndarray
     length: int
     causal: bool
@@ -39,19 +42,20 @@ class Tape:
         cls, X: np.ndarray, order: np.ndarray, sizes: np.ndarray, length: int, stride: int | None
     ) -> Self:
         """Lay out pieces of `X`, those of `sizes` rows in that order; no stride means causal."""
-        causal = stride is None
-        gaps = np.full(len(sizes), length - 1) if causal else np.maximum(length - sizes, 0)
+        gaps = np.maximum(length - sizes, 0) if stride else np.full(len(sizes), length - 1)
         begins = np.cumsum(gaps + sizes) - sizes  # of points, behind the gaps in front of them
         cells = np.empty(len(X), int)
         cells[order] = np.arange(len(X)) + np.repeat(np.cumsum(gaps), sizes)
+        numbers = np.empty(len(X), int)
+        numbers[order] = np.repeat(np.arange(len(sizes)), sizes)
         values = np.full((len(X) + gaps.sum(), X.shape[1]), np.nan)
         values[cells] = X
         last = begins + sizes - length  # a window that begins there sees the last point
         if stride is None:
-            return cls(values, cells, np.sort(cells) - length + 1, length, causal)
+            return cls(values, cells, numbers, np.sort(cells) - length + 1, length, True)
         pairs = zip(begins - gaps, last, strict=True)
         starts = [np.r_[first:end:stride, end] for first, end in pairs]
-        return cls(values, cells, np.concatenate(starts), length, causal)
+        return cls(values, cells, numbers, np.concatenate(starts), length, False)
 
     def windows(self, some: np.ndarray | slice) -> np.ndarray:
         """Some windows, (m, n_channels, length)."""

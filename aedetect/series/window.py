@@ -13,6 +13,8 @@ from ..rows.checks import refuse_infinite
 from ..rows.inputs import readable, validated
 from ..rows.limits import bounded
 from ..rows.linear import column_means, deviations, filled
+from ..tables.text import listed
+from ..warn import warn
 from .period import period
 from .reading import check_times, pieces, step_of, taken_apart, times_of
 from .tape import Tape
@@ -41,6 +43,10 @@ class SlidingWindow(TransformerMixin, Params):
         its shape counts; or each channel, by its mean and deviation in `fit`.
     key : str, default=None
         Column of a table that says which series a row is of; rows of several may alternate.
+    min_values : int, default=1
+        Different values that a channel must have in `fit`; others are left out, unless all would
+        be. Commands and states, such as 0 and 1, say what was done rather than how it went, and
+        what is rare or new among them drowns everything else.
     causal : bool, default=False
         Whether the score of a point is that of the one window that ends there, so that it uses
         nothing that comes later. NaN stands before the first points of a series.
@@ -51,10 +57,12 @@ class SlidingWindow(TransformerMixin, Params):
         Points of a window.
     step_ : float or None
         Median time from one row to the next, in seconds; None without times.
-    mean_, scale_ : ndarray of shape (n_channels,)
+    channels_ : ndarray of int
+        Which channels are used.
+    mean_, scale_ : ndarray of shape (len(channels_),)
         Of the points given to `fit`.
     n_features_in_ : int
-        Number of channels.
+        Number of channels given.
     feature_names_in_ : ndarray of shape (n_channels,)
         Only where `X` had column names.
 
@@ -82,6 +90,7 @@ class SlidingWindow(TransformerMixin, Params):
     stride: Count = 1
     standardise: Literal["window", "train"] | None = None
     key: str | None = None
+    min_values: Count = 1
     causal: bool = False
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -116,8 +125,10 @@ class SlidingWindow(TransformerMixin, Params):
                 "there, set stride=1."
             )
         values, series, times = self._read(X, reset=True)
-        check_times(series, times, step_of(series, times))
         self.step_ = step_of(series, times)
+        check_times(series, times, self.step_)
+        self.channels_ = self._varied(values)
+        values = values[:, self.channels_]
         self.mean_, spread = column_means(values), deviations(filled(values, column_means(values)))
         self.scale_ = np.where(spread > 0, spread, 1)
         order, _ = pieces(series, times, self.step_)
@@ -139,8 +150,8 @@ class SlidingWindow(TransformerMixin, Params):
 
         Returns
         -------
-        ndarray of shape (n_windows, n_channels * length_), float64
-            ``window.reshape(n_channels, length_)`` is a window of all channels.
+        ndarray of shape (n_windows, len(channels_) * length_), float64
+            ``window.reshape(len(channels_), length_)`` is a window of all channels.
         """
         return self._rows(self._tape(X), slice(None))
 
@@ -187,11 +198,25 @@ class SlidingWindow(TransformerMixin, Params):
         refuse_infinite(values, getattr(self, "feature_names_in_", range(values.shape[1])))
         return bounded(values), np.resize(series, len(values)), times_of(X)
 
+    def _varied(self, values: np.ndarray) -> np.ndarray:
+        """Channels that have enough different values; all of them where none has."""
+        counts = np.array([len(np.unique(x[~np.isnan(x)])) for x in values.T])
+        few = counts < self.min_values
+        if few.all() or not few.any():
+            return np.arange(len(counts))
+        names = getattr(self, "feature_names_in_", np.arange(len(counts)))
+        warn(
+            f"Channels are left out, for fewer than {self.min_values} different values: "
+            f"{listed([str(name) for name in names[few]])}. min_values=1 would keep them."
+        )
+        return np.flatnonzero(~few)
+
     def _tape(self, X: Any) -> Tape:
         """Series with their windows, as a detector gets them but for ``standardise="window"``."""
         check_is_fitted(self)
         values, series, times = self._read(X, reset=False)
         check_times(series, times, self.step_)
+        values = values[:, self.channels_]
         if self.standardise == "train":
             values = (values - self.mean_) / self.scale_
         order, sizes = pieces(series, times, self.step_)
