@@ -49,7 +49,8 @@ class SlidingWindow(TransformerMixin, Params):
         what is rare or new among them drowns everything else.
     causal : bool, default=False
         Whether the score of a point is that of the one window that ends there, so that it uses
-        nothing that comes later. NaN stands before the first points of a series.
+        nothing that comes later. NaN stands before the first points of a series, whose windows are
+        not full and whose scores are less sure.
 
     Attributes
     ----------
