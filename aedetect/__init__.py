@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .detectors.ensemble import AutoencoderEnsemble as AutoencoderEnsemble
     from .detectors.explain import explain as explain
     from .detectors.explain import nearest_normal as nearest_normal
+    from .detectors.gaussian import GaussianDetector as GaussianDetector
     from .detectors.kernel import KernelAutoencoder as KernelAutoencoder
     from .detectors.memory import MemoryAutoencoder as MemoryAutoencoder
     from .detectors.pca import PCADetector as PCADetector
@@ -49,6 +50,10 @@ if TYPE_CHECKING:
     from .objectives.corruption import Patch as Patch
     from .objectives.corruption import SaltAndPepper as SaltAndPepper
     from .objectives.corruption import SwapNoise as SwapNoise
+    from .series.detector import SeriesDetector as SeriesDetector
+    from .series.made import make_series_detector as make_series_detector
+    from .series.stream import StreamDetector as StreamDetector
+    from .series.window import SlidingWindow as SlidingWindow
     from .tables.encoder import TableEncoder as TableEncoder
 
 __version__ = "0.1.0"
@@ -70,6 +75,7 @@ _HOMES = {
     "EmpiricalNull": "detectors.rules",
     "FeatureErrorDisplay": "displays.features",
     "FromLabels": "detectors.rules",
+    "GaussianDetector": "detectors.gaussian",
     "GaussianNoise": "objectives.corruption",
     "Grayscale": "objectives.corruption",
     "KernelAutoencoder": "detectors.kernel",
@@ -86,7 +92,10 @@ _HOMES = {
     "RobustCore": "detectors.core",
     "SaltAndPepper": "objectives.corruption",
     "ScoreDisplay": "displays.score",
+    "SeriesDetector": "series.detector",
+    "SlidingWindow": "series.window",
     "SparseAutoencoder": "detectors.sparse",
+    "StreamDetector": "series.stream",
     "SwapNoise": "objectives.corruption",
     "TableEncoder": "tables.encoder",
     "Tail": "detectors.rules",
@@ -100,6 +109,7 @@ _HOMES = {
     "nearest_normal": "detectors.explain",
     "load": "detectors.saved",
     "make_detector": "detectors.tabular",
+    "make_series_detector": "series.made",
     "save": "detectors.saved",
 }
 

@@ -10,6 +10,8 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score, ro
 from sklearn.pipeline import Pipeline
 
 from .rows.linear import column_means, filled, principal_axes
+from .rows.volume import vus_pr as vus_pr
+from .rows.volume import vus_roc as vus_roc
 
 METRICS = ("roc_auc", "average_precision", "f1", "recall_at_fpr")
 

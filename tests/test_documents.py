@@ -19,6 +19,8 @@ from aedetect.detectors.base import Detector
 from aedetect.detectors.decision import Deciding
 from aedetect.detectors.wrapper import Wrapper
 from aedetect.documented import parameters_in
+from aedetect.rows import volume
+from aedetect.series import made
 from aedetect.tables import reading, writing
 
 ROOT = Path(__file__).parents[1]
@@ -29,11 +31,20 @@ MUST_HAVE = {
 CLASSES = [getattr(aedetect, name) for name in aedetect.__all__ if name != "__version__"]
 FUNCTIONS = [
     function
-    for module in (explain, onnx, page, reading, writing)
+    for module in (explain, made, onnx, page, reading, volume, writing)
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if function.__module__ == module.__name__ and not name.startswith("_")
 ]
-OWNERS = (Detector, Deciding, Wrapper, aedetect.ConformalDetector, aedetect.TableEncoder)
+OWNERS = (
+    Detector,
+    Deciding,
+    Wrapper,
+    aedetect.ConformalDetector,
+    aedetect.SeriesDetector,
+    aedetect.SlidingWindow,
+    aedetect.StreamDetector,
+    aedetect.TableEncoder,
+)
 METHODS = [
     f
     for owner in OWNERS

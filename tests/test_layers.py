@@ -26,6 +26,7 @@ ROOMS = [  # from the ground up; a file imports from its own room and from those
     "models",
     "detectors",
     "model_selection",
+    "series",
     "displays",
     "apps",
     "report",

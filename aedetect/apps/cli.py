@@ -1,4 +1,4 @@
-"""The command line: ``aedetect detect``, ``report``, ``fit``, ``score``, ``explain``, ..."""
+"""The command line: ``aedetect detect``, ``report``, ``series``, ``fit``, ``score``, ..."""
 
 import re
 import sys
@@ -18,6 +18,7 @@ from .options import (
     SHOWING,
     learning,
     model_option,
+    of_series,
     parts_reading,
     reading,
     reporting,
@@ -163,6 +164,35 @@ def score(table: Path, model: Path, output: Path | None, **options: Any) -> None
     from .work import scored
 
     _finish(scored(table, frames, model, **options), output, **showing)
+
+
+@main.command()
+@table_argument
+@with_options(of_series, showing, reading)
+def series(
+    table: Path, train: Path | None, output: Path | None, fail_on_anomaly: bool, **options: Any
+) -> None:
+    """Find the intervals of TABLE, rows in the order of time, that are unlike the others.
+
+    It learns from TABLE, or from the table that --train names, and flags about 3 % of normal
+    points; flagged points that are close to each other make an interval.
+    """
+    _check_output(output, table)
+    how = {name: options[name] for name in READING}
+    frame = _read(table, options)
+    learned = None if train is None else _read(train, how)
+    top, form = options.pop("top"), options.pop("form")
+
+    from .series import alarms_in
+    from .show import show_plainly
+
+    alarms, told = alarms_in(table, frame, learned, output, **options)
+    if top:
+        show_plainly(alarms.head(top), form)
+    for line in told:
+        click.echo(visible(line), err=True)
+    if fail_on_anomaly and len(alarms):
+        raise click.exceptions.Exit(1)
 
 
 @main.command()

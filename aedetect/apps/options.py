@@ -69,13 +69,17 @@ reading = with_options(
         help="Refuse tables that are larger once unpacked; they take six times as much memory.",
     ),
 )
-learning = with_options(
+columns = with_options(
     click.option(
         "--exclude", multiple=True, metavar="COLUMN", help="Leave a column out; may be repeated."
     ),
     click.option(
         "--keep", multiple=True, metavar="COLUMN", help="Use a column in any case; may be repeated."
     ),
+)
+seed = click.option("--seed", type=SEED, default=0, show_default=True)
+learning = with_options(
+    columns,
     click.option(
         "--detector",
         type=click.Choice(DETECTORS),
@@ -90,7 +94,7 @@ learning = with_options(
         show_default=True,
         help="Share of rows to flag.",
     ),
-    click.option("--seed", type=SEED, default=0, show_default=True),
+    seed,
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, ..."),
 )
 truth = with_options(
@@ -124,6 +128,18 @@ showing = with_options(
         help="Of the rows shown; json is one object per line.",
     ),
     click.option("--fail-on-anomaly", is_flag=True, help="Exit with code 1 if a row is flagged."),
+)
+of_series = with_options(
+    click.option("--time", metavar="COLUMN", required=True, help="Times, or seconds."),
+    click.option("--key", metavar="COLUMN", help="Which series a row is of, if there are several."),
+    click.option(
+        "--train", type=click.Path(path_type=Path), help="Table of normal rows to learn from."
+    ),
+    click.option(
+        "--length", type=click.IntRange(2), help="Points of a window; by default, what repeats."
+    ),
+    columns,
+    seed,
 )
 reporting = with_options(
     click.option(

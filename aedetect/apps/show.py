@@ -14,15 +14,21 @@ from ..tables.writing import inert_table
 
 
 def show(rows: pd.DataFrame, form: str) -> None:
-    """Write rows as from `explain_rows`: as a "table", "csv", or "json", one object a line."""
+    """Write rows as from `explain_rows`; for a person with reasons in words."""
+    if form == "table" and sys.stdout.isatty():
+        _show_reasons(rows)
+    else:
+        show_plainly(rows, form)
+
+
+def show_plainly(rows: pd.DataFrame, form: str) -> None:
+    """Write any rows: as a "table", "csv", or "json", one object a line."""
     if form == "csv":
         click.echo(inert_table(rows).to_csv(index=False), nl=False)
     elif form == "json":
         for row in rows.to_dict(orient="records"):
             plain = {name: _of_json(value) for name, value in row.items()}
             click.echo(json.dumps(plain, separators=(",", ":")))
-    elif sys.stdout.isatty():
-        _show_reasons(rows)
     else:
         click.echo(visible_table(rows))
 

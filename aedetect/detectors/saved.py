@@ -27,7 +27,7 @@ from sklearn.preprocessing import (
 )
 
 from ..files import whole_file
-from ..models import ensemble, frame, kernel, linear, parts, surprise, trained
+from ..models import ensemble, frame, gaussian, kernel, linear, parts, surprise, trained
 from ..models.base import Model, refuse_shapes
 from ..models.state import Reader, Writer
 from ..networks import Conv1d, Conv2d, Dense, Tied
@@ -45,6 +45,7 @@ from .contractive import Contractive, ContractiveAutoencoder
 from .core import RobustCore
 from .denoising import Denoising, DenoisingAutoencoder
 from .ensemble import AutoencoderEnsemble
+from .gaussian import GaussianDetector
 from .kernel import KernelAutoencoder
 from .memory import MemoryAutoencoder, MemoryObjective
 from .pca import PCADetector
@@ -64,10 +65,11 @@ OURS = (
     AlertBudget, AnomalyDetector, Autoencoder, AutoencoderEnsemble, ConformalDetector,
     ContractiveAutoencoder, DenoisingAutoencoder, EmpiricalNull, FromLabels, MAD, Quantile, Tail,
     TableEncoder, Threshold, Tukey, Category, Number, Time,
-    KernelAutoencoder, MemoryAutoencoder, PCADetector, RobustCore, SparseAutoencoder,
-    VariationalAutoencoder, Contractive, Denoising, MemoryObjective, Objective, Sparse, Swapping,
-    Variational, Conv1d, Conv2d, Dense, Tied, ensemble.EnsembleModel, frame.Frame,
-    kernel.KernelModel, linear.LinearModel, parts.Memory, parts.Rows, parts.Scale,
+    GaussianDetector, KernelAutoencoder, MemoryAutoencoder, PCADetector, RobustCore,
+    SparseAutoencoder, VariationalAutoencoder, Contractive, Denoising, MemoryObjective, Objective,
+    Sparse, Swapping, Variational, Conv1d, Conv2d, Dense, Tied, ensemble.EnsembleModel, frame.Frame,
+    gaussian.GaussianModel, kernel.KernelModel, linear.LinearModel, parts.Memory, parts.Rows,
+    parts.Scale,
     parts.Swaps, parts.Tails, surprise.Surprise, surprise.SurpriseModel,
     trained.TrainedModel, corruption.Downsample, corruption.GaussianNoise, corruption.Grayscale,
     corruption.MaskingNoise, corruption.Patch, corruption.SaltAndPepper, corruption.SwapNoise,

@@ -19,6 +19,7 @@ from ..rows.ranks import Ranks
 from .base import Model
 from .ensemble import EnsembleModel
 from .frame import FAR
+from .gaussian import GaussianModel
 from .kernel import KernelModel
 from .linear import LinearModel
 from .parts import Memory, Part, Scale, Swaps, Tails
@@ -112,6 +113,22 @@ class LinearErrors(Arrays):
 
 
 module_of.register(LinearModel, LinearErrors)
+
+
+class GaussianErrors(Arrays):
+    """Squares of whitened rows."""
+
+    def __init__(self, model: GaussianModel) -> None:
+        axis, other = 1 / np.sqrt(model.variances + model.noise), 1 / np.sqrt(model.noise)
+        super().__init__(mean=model.mean, axes=model.axes, less=axis - other, other=other)
+
+    def forward(self, X: Tensor) -> Tensor:
+        centred = filled(X, self.mean) - self.mean
+        whitened = (centred @ self.axes.mT * self.less) @ self.axes + self.other * centred
+        return mean_observed(whitened.square(), X)
+
+
+module_of.register(GaussianModel, GaussianErrors)
 
 
 class KernelErrors(Arrays):

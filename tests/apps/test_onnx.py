@@ -28,6 +28,7 @@ from aedetect import (
     Conv1d,
     DenoisingAutoencoder,
     Dense,
+    GaussianDetector,
     KernelAutoencoder,
     MemoryAutoencoder,
     PCADetector,
@@ -103,6 +104,7 @@ class GatedCoder(Coder):
 DETECTORS = {
     "PCA": PCADetector(contamination=0.1),
     "whitened PCA": PCADetector(whiten=True, latent_dim=2, contamination=0.1),
+    "Gaussian": GaussianDetector(contamination=0.1),
     "kernel": KernelAutoencoder(contamination=0.1, random_state=0),
     "default": AnomalyDetector(n_estimators=2, random_state=0),
     "default, trimmed": AnomalyDetector(trim=0.2, n_estimators=1, random_state=0),

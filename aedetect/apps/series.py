@@ -1,0 +1,97 @@
+"""What ``aedetect series`` does: read points in the order of time, learn, and tell intervals."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..rows.threshold import FALSE_ALARMS
+from ..series.detector import SeriesDetector
+from ..series.made import make_series_detector
+from ..tables.columns import Number, Time, kind_of
+from ..tables.encoder import TableEncoder
+from ..tables.text import brief, listed
+from ..tables.writing import write_csv
+
+
+def alarms_in(
+    table: Path,
+    frame: pd.DataFrame,
+    train: pd.DataFrame | None,
+    output: Path | None,
+    *,
+    time: str,
+    key: str | None,
+    exclude: Sequence[str],
+    keep: Sequence[str],
+    length: int | None,
+    seed: int,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Learn from a table or another one, write all points, return intervals and what to say."""
+    learned = frame if train is None else train
+    named = [time, *([] if key is None else [key])]
+    encoder = TableEncoder(keep=tuple(keep)).fit(_values(learned, [*named, *exclude]))
+    known, scored = (_points(rows, encoder, time, key) for rows in (learned, frame))
+    detector = make_series_detector(length=length or "auto", key=key, random_state=seed)
+    detector.fit(known)
+    points = detector.score_points(scored).reset_index(names="time")
+    alarms = detector.alarms(scored)
+    if output is not None:
+        if key is not None:
+            points.insert(0, key, scored[key].to_numpy())
+        write_csv(points, output)
+    return alarms, [
+        *frame.attrs.get("notes", []),
+        _summary(table, points, alarms, detector, output),
+    ]
+
+
+def _values(frame: pd.DataFrame, others: Sequence[str]) -> pd.DataFrame:
+    """The table without columns that are no channels; one channel will do."""
+    unknown = [name for name in others if name not in frame.columns]
+    if unknown:
+        raise ValueError(f"no column named {listed(unknown)}; there are {listed(frame.columns)}")
+    return frame.drop(columns=list(others))
+
+
+def _points(frame: pd.DataFrame, encoder: TableEncoder, time: str, key: str | None) -> pd.DataFrame:
+    """Channels as numbers in the order of time, which is the index, and the key."""
+    missing = [name for name in (time, key) if name is not None and name not in frame.columns]
+    if missing:
+        raise ValueError(f"no column named {listed(missing)}; there are {listed(frame.columns)}")
+    channels = pd.DataFrame(encoder.transform(frame), columns=encoder.get_feature_names_out())
+    channels.index = _times(frame, time)
+    if key is not None:
+        channels[key] = frame[key].to_numpy()
+    return channels.sort_index(kind="stable")
+
+
+def _times(frame: pd.DataFrame, time: str) -> pd.Index:
+    """A column of times, or of seconds."""
+    kind = kind_of(frame[time], time, 1, frame.attrs.get("decimal", "."))
+    if not isinstance(kind, Time | Number):
+        raise ValueError(f"--time {brief(time)}: holds neither times nor seconds")
+    values, _ = kind.read(frame[time])
+    if np.isnan(values).any():
+        row = int(np.isnan(values).argmax()) + 1
+        raise ValueError(f"--time {brief(time)}: row {row} has no time")
+    if isinstance(kind, Time):
+        return pd.to_datetime(values, unit="D").round("us")
+    return pd.to_timedelta(values, unit="s")
+
+
+def _summary(
+    table: Path,
+    points: pd.DataFrame,
+    alarms: pd.DataFrame,
+    detector: SeriesDetector,
+    output: Path | None,
+) -> str:
+    n, flagged = len(points), int((points["label"] == -1).sum())
+    where = "" if output is None else f" All points are in {output}."
+    return (
+        f"{table}: {len(alarms)} intervals with {flagged} of {n} points flagged, by windows of "
+        f"{detector.window_.length_} points. Of {n} normal points, about {FALSE_ALARMS * n:.0f} "
+        f"would be.{where}"
+    )

@@ -1,0 +1,1 @@
+"""Series: rows in the order of time, looked at through windows."""

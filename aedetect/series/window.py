@@ -1,0 +1,255 @@
+"""Windows that slide over series, and scores of windows spread over their points."""
+
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from ..params import Count, Params
+from ..rows.checks import refuse_infinite
+from ..rows.inputs import readable, validated
+from ..rows.limits import bounded
+from ..rows.linear import column_means, deviations, filled
+from ..tables.text import listed
+from ..warn import warn
+from .period import period
+from .reading import check_times, pieces, step_of, taken_apart, times_of
+from .tape import Tape
+
+FLAT = 0.01  # of a channel's deviation: a window that varies less is taken to be flat
+
+
+class SlidingWindow(TransformerMixin, Params):
+    """Turns series into windows, one a row, and scores of windows into scores of points.
+
+    A window holds `length` consecutive points of one series, channel after channel. No window
+    reaches from one series into another, or across a gap in time: where the index of a table holds
+    times, and a step is longer than 1.5 times the median step of `fit`. The last points of a series
+    are in a window whatever the stride, and a series shorter than a window is one window, with NaN
+    in front.
+
+    Parameters
+    ----------
+    length : int or "auto", default="auto"
+        Points of a window; "auto": the lag from 8 to 400 at which the autocorrelation peaks, or 100
+        if nothing repeats.
+    stride : int, default=1
+        Points from one window to the next.
+    standardise : {"window", "train"} or None, default=None
+        What to bring to mean 0 and standard deviation 1: each channel of each window, so that only
+        its shape counts; or each channel, by its mean and deviation in `fit`.
+    key : str, default=None
+        Column of a table that says which series a row is of; rows of several may alternate.
+    min_values : int, default=1
+        Different values that a channel must have in `fit`; others are left out, unless all would
+        be. Commands and states, such as 0 and 1, say what was done rather than how it went, and
+        what is rare or new among them drowns everything else.
+    causal : bool, default=False
+        Whether the score of a point is that of the one window that ends there, so that it uses
+        nothing that comes later. NaN stands before the first points of a series, whose windows are
+        not full and whose scores are less sure.
+
+    Attributes
+    ----------
+    length_ : int
+        Points of a window.
+    step_ : float or None
+        Median time from one row to the next, in seconds; None without times.
+    channels_ : ndarray of int
+        Which channels are used.
+    mean_, scale_ : ndarray of shape (len(channels_),)
+        Of the points given to `fit`.
+    n_features_in_ : int
+        Number of channels given.
+    feature_names_in_ : ndarray of shape (n_channels,)
+        Only where `X` had column names.
+
+    References
+    ----------
+    Paparrizos, Kang, Boniol, Tsay, Palpanas & Franklin, "TSB-UAD: an end-to-end benchmark suite for
+    univariate time-series anomaly detection", 2022, for the length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from aedetect import PCADetector, SlidingWindow
+    >>> x = np.sin(np.arange(400) * 2 * np.pi / 25)[:, None]
+    >>> windows = SlidingWindow().fit(x)
+    >>> windows.length_
+    25
+    >>> detector = PCADetector(latent_dim=2).fit(windows.transform(x))
+    >>> x[200] = 3
+    >>> scores = windows.point_scores(x, detector.score_samples(windows.transform(x)))
+    >>> int(scores["score"].idxmin()) in range(176, 225), bool(scores["coverage"].min() > 0)
+    (True, True)
+    """
+
+    length: Literal["auto"] | Count = "auto"
+    stride: Count = 1
+    standardise: Literal["window", "train"] | None = None
+    key: str | None = None
+    min_values: Count = 1
+    causal: bool = False
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Find the length of windows, the step of time, and the units of channels.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_points, n_channels)
+            Points in the order of time; NaN for what is missing. A table may have times as its
+            index, and the column `key`.
+        y : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data cannot be used, or if times go back.
+
+        Warns
+        -----
+        UserWarning
+            If times are irregular; it says how.
+        """
+        self._check_params()
+        if self.causal and self.stride != 1:
+            raise ValueError(
+                f"stride={self.stride}; causal=True scores each point by the window that ends "
+                "there, set stride=1."
+            )
+        values, series, times = self._read(X, reset=True)
+        self.step_ = step_of(series, times)
+        check_times(series, times, self.step_)
+        self.channels_ = self._varied(values)
+        values = values[:, self.channels_]
+        self.mean_, spread = column_means(values), deviations(filled(values, column_means(values)))
+        self.scale_ = np.where(spread > 0, spread, 1)
+        order, _ = pieces(series, times, self.step_)
+        self.length_ = period(values[order]) if self.length == "auto" else self.length
+        if self.stride > self.length_:
+            raise ValueError(
+                f"stride={self.stride} exceeds the {self.length_} points of a window, and would "
+                "leave points out."
+            )
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Turn series into windows, all at once.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_points, n_channels)
+            Points in the order of time.
+
+        Returns
+        -------
+        ndarray of shape (n_windows, len(channels_) * length_), float64
+            ``window.reshape(len(channels_), length_)`` is a window of all channels.
+        """
+        return self._rows(self._tape(X), slice(None))
+
+    def point_scores(self, X: Any, window_scores: Any) -> pd.DataFrame:
+        """Give each point the mean score of the windows that it is in.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n_points, n_channels)
+            Points that were made into windows.
+        window_scores : array-like of shape (n_windows,)
+            Their scores, NaN where there is none.
+
+        Returns
+        -------
+        DataFrame of n_points rows
+            ``score``, and ``coverage``, the number of windows with a score that a point is in; with
+            the index of `X`. If causal, the score is that of the window that ends at the point.
+
+        Raises
+        ------
+        ValueError
+            If there are not as many scores as windows.
+        """
+        tape, scores = self._tape(X), np.asarray(window_scores, np.float64)
+        if scores.shape != tape.starts.shape:
+            raise ValueError(
+                f"window_scores has shape {scores.shape}; X has {len(tape.starts)} windows."
+            )
+        mean, count = tape.spread(scores)
+        return pd.DataFrame({"score": mean, "coverage": count}, index=getattr(X, "index", None))
+
+    def _read(self, X: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Values of channels, for each row a number of its series, and times."""
+        X, series = taken_apart(X, self.key)
+        values = validated(
+            self,
+            readable(X),
+            reset=reset,
+            dtype=np.float64,
+            ensure_all_finite=False,
+            ensure_min_samples=2 if reset else 1,
+        )
+        refuse_infinite(values, getattr(self, "feature_names_in_", range(values.shape[1])))
+        return bounded(values), np.resize(series, len(values)), times_of(X)
+
+    def _varied(self, values: np.ndarray) -> np.ndarray:
+        """Channels that have enough different values; all of them where none has."""
+        counts = np.array([len(np.unique(x[~np.isnan(x)])) for x in values.T])
+        few = counts < self.min_values
+        if few.all() or not few.any():
+            return np.arange(len(counts))
+        names = getattr(self, "feature_names_in_", np.arange(len(counts)))
+        warn(
+            f"Channels are left out, for fewer than {self.min_values} different values: "
+            f"{listed([str(name) for name in names[few]])}. min_values=1 would keep them."
+        )
+        return np.flatnonzero(~few)
+
+    def _tape(self, X: Any) -> Tape:
+        """Series with their windows, as a detector gets them but for ``standardise="window"``."""
+        check_is_fitted(self)
+        values, series, times = self._read(X, reset=False)
+        check_times(series, times, self.step_)
+        values = values[:, self.channels_]
+        if self.standardise == "train":
+            values = (values - self.mean_) / self.scale_
+        order, sizes = pieces(series, times, self.step_)
+        return Tape.of(values, order, sizes, self.length_, None if self.causal else self.stride)
+
+    def _rows(self, tape: Tape, some: np.ndarray | slice) -> np.ndarray:
+        windows = tape.windows(some)  # (m, n_channels, length)
+        if self.standardise == "window":
+            windows = _standardised(windows, FLAT * self.scale_)
+        return windows.reshape(len(windows), -1)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def _standardised(windows: np.ndarray, flat: np.ndarray) -> np.ndarray:
+    """Each channel of each window (m, n_channels, length) to mean 0 and deviation 1."""
+    known = ~np.isnan(windows)
+    count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
+    centred = windows - np.where(known, windows, 0).sum(axis=-1, keepdims=True) / count
+    square = np.square(np.where(known, centred, 0)).sum(axis=-1, keepdims=True) / count
+    return centred / np.maximum(np.sqrt(square), flat[:, None])
+
+
+def tape_of(window: SlidingWindow, X: Any) -> Tape:
+    """Series with the windows over them, which are made when they are asked for."""
+    return window._tape(X)
+
+
+def rows_of(window: SlidingWindow, tape: Tape, some: np.ndarray | slice) -> np.ndarray:
+    """Some of the windows over a tape, one a row."""
+    return window._rows(tape, some)

@@ -1,0 +1,91 @@
+"""``aedetect series``: intervals of a table in the order of time."""
+
+from io import StringIO
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from aedetect.apps.cli import main
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Hours of two machines; the second one's load is turned over on day 30."""
+    hours = pd.date_range("2024-01-01", periods=24 * 40, freq="h")
+    rng = np.random.default_rng(0)
+    parts = []
+    for unit in ("one", "two"):
+        load = 50 + 20 * np.sin(hours.hour * 2 * np.pi / 24) + rng.normal(size=len(hours))
+        frame = pd.DataFrame({"time": hours, "unit": unit, "load": load.round(2)})
+        frame["valve"] = rng.choice(["open", "shut"], len(hours))
+        if unit == "two":
+            frame.loc[24 * 30 : 24 * 31 - 1, "load"] = 100 - frame["load"]
+        parts.append(frame)
+    path = tmp_path / "load.csv"
+    pd.concat(parts).sort_values("time", kind="stable").to_csv(path, index=False)
+    return path
+
+
+def test_the_interval_its_series_and_its_channel_are_named(table, tmp_path):
+    output = tmp_path / "points.csv"
+    result = run(
+        "series", table, "--time", "time", "--key", "unit", "--output", output, "--format", "csv"
+    )
+    assert result.exit_code == 0, result.output
+    alarms = pd.read_csv(StringIO(result.stdout), parse_dates=["start", "end", "peak"])
+    worst = alarms.loc[alarms["score"].idxmin()]
+    assert (worst["unit"], worst["channels"]) == ("two", "load")
+    assert pd.Timestamp("2024-01-30") < worst["peak"] < pd.Timestamp("2024-02-01")
+    points = pd.read_csv(output)
+    assert list(points) == ["unit", "time", "score", "label"]
+    assert len(points) == 2 * 24 * 40
+    worst_point = points.loc[points["score"].idxmin()]
+    assert worst_point["unit"] == "two"
+    assert pd.Timestamp(worst_point["time"]) == worst["peak"]
+    assert f"{len(alarms)} intervals with {(points['label'] == -1).sum()} of 1920 points" in (
+        result.stderr
+    )
+
+
+def test_another_table_may_be_learned_from(table, tmp_path):
+    frame = pd.read_csv(table)
+    frame[:1200].to_csv(tmp_path / "train.csv", index=False)
+    frame[1200:].to_csv(tmp_path / "new.csv", index=False)
+    options = ("--time", "time", "--key", "unit", "--fail-on-anomaly", "--length", 24)
+    result = run("series", tmp_path / "new.csv", "--train", tmp_path / "train.csv", *options)
+    assert result.exit_code == 1, result.output
+    assert "load" in result.stdout
+    assert "windows of 24 points" in result.stderr
+
+
+def test_rows_need_not_be_sorted(table, tmp_path):
+    shuffled = tmp_path / "shuffled.csv"
+    pd.read_csv(table).sample(frac=1, random_state=0).to_csv(shuffled, index=False)
+    options = ("--time", "time", "--key", "unit", "--format", "csv", "--top", 1)
+    found = [run("series", path, *options).stdout for path in (shuffled, table)]
+    tables = [pd.read_csv(StringIO(text)) for text in found]
+    assert tables[0]["peak"].tolist() == tables[1]["peak"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--time", "clock"), "no column named 'clock'"),
+        (("--time", "valve"), "--time valve: holds neither times nor seconds"),
+        (("--time", "time", "--exclude", "colour"), "no column named 'colour'"),
+        (("--time", "time", "--key", "machine"), "no column named 'machine'"),
+        ((), "--time"),
+    ],
+)
+def test_refusals_are_one_line(table, options, message):
+    result = run("series", table, *options)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: ")
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
