@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .detectors.explain import nearest_normal as nearest_normal
     from .detectors.kernel import KernelAutoencoder as KernelAutoencoder
     from .detectors.memory import MemoryAutoencoder as MemoryAutoencoder
+    from .detectors.patches import PatchDetector as PatchDetector
     from .detectors.pca import PCADetector as PCADetector
     from .detectors.rules import MAD as MAD
     from .detectors.rules import AlertBudget as AlertBudget
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .displays.reconstruction import ReconstructionDisplay as ReconstructionDisplay
     from .displays.score import ScoreDisplay as ScoreDisplay
     from .displays.travel import TravelDisplay as TravelDisplay
+    from .images.reading import read_images as read_images
     from .networks.convolution import Conv1d as Conv1d
     from .networks.convolution import Conv2d as Conv2d
     from .networks.dense import Dense as Dense
@@ -81,6 +83,7 @@ _HOMES = {
     "MemoryAutoencoder": "detectors.memory",
     "PCADetector": "detectors.pca",
     "Patch": "objectives.corruption",
+    "PatchDetector": "detectors.patches",
     "Quantile": "detectors.rules",
     "ReconstructionDisplay": "displays.reconstruction",
     "RobustCore": "detectors.core",
@@ -100,6 +103,7 @@ _HOMES = {
     "nearest_normal": "detectors.explain",
     "load": "detectors.saved",
     "make_detector": "detectors.tabular",
+    "read_images": "images.reading",
     "save": "detectors.saved",
 }
 

@@ -47,6 +47,7 @@ from .denoising import Denoising, DenoisingAutoencoder
 from .ensemble import AutoencoderEnsemble
 from .kernel import KernelAutoencoder
 from .memory import MemoryAutoencoder, MemoryObjective
+from .patches import PatchDetector
 from .pca import PCADetector
 from .rules import MAD, AlertBudget, EmpiricalNull, FromLabels, Quantile, Tail, Tukey
 from .sparse import Sparse, SparseAutoencoder
@@ -64,7 +65,8 @@ OURS = (
     AlertBudget, AnomalyDetector, Autoencoder, AutoencoderEnsemble, ConformalDetector,
     ContractiveAutoencoder, DenoisingAutoencoder, EmpiricalNull, FromLabels, MAD, Quantile, Tail,
     TableEncoder, Threshold, Tukey, Category, Number, Time,
-    KernelAutoencoder, MemoryAutoencoder, PCADetector, RobustCore, SparseAutoencoder,
+    KernelAutoencoder, MemoryAutoencoder, PatchDetector, PCADetector, RobustCore,
+    SparseAutoencoder,
     VariationalAutoencoder, Contractive, Denoising, MemoryObjective, Objective, Sparse, Swapping,
     Variational, Conv1d, Conv2d, Dense, Tied, ensemble.EnsembleModel, frame.Frame,
     kernel.KernelModel, linear.LinearModel, parts.Memory, parts.Rows, parts.Scale,
@@ -280,7 +282,7 @@ def _check(thing: Any) -> None:
         check(thing)
         for column in getattr(thing, "columns_", []):
             column.check()
-    elif isinstance(thing, Wrapper):
+    elif isinstance(thing, Wrapper | PatchDetector):
         check(thing)
         for name in ("estimator", "estimator_"):
             if getattr(thing, name, None) is not None:
