@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .detectors.ensemble import AutoencoderEnsemble as AutoencoderEnsemble
     from .detectors.explain import explain as explain
     from .detectors.explain import nearest_normal as nearest_normal
+    from .detectors.imaging import make_image_detector as make_image_detector
     from .detectors.kernel import KernelAutoencoder as KernelAutoencoder
     from .detectors.memory import MemoryAutoencoder as MemoryAutoencoder
     from .detectors.patches import PatchDetector as PatchDetector
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from .displays.reconstruction import ReconstructionDisplay as ReconstructionDisplay
     from .displays.score import ScoreDisplay as ScoreDisplay
     from .displays.travel import TravelDisplay as TravelDisplay
+    from .images.features import TorchFeatures as TorchFeatures
+    from .images.filter import ImageFilter as ImageFilter
     from .images.reading import read_images as read_images
     from .networks.convolution import Conv1d as Conv1d
     from .networks.convolution import Conv2d as Conv2d
@@ -74,6 +77,7 @@ _HOMES = {
     "FromLabels": "detectors.rules",
     "GaussianNoise": "objectives.corruption",
     "Grayscale": "objectives.corruption",
+    "ImageFilter": "images.filter",
     "KernelAutoencoder": "detectors.kernel",
     "KernelDisplay": "displays.kernels",
     "LatentDisplay": "displays.latent",
@@ -95,6 +99,7 @@ _HOMES = {
     "Tail": "detectors.rules",
     "Threshold": "detectors.threshold",
     "Tied": "networks.dense",
+    "TorchFeatures": "images.features",
     "TravelDisplay": "displays.travel",
     "Tukey": "detectors.rules",
     "VariationalAutoencoder": "detectors.variational",
@@ -103,6 +108,7 @@ _HOMES = {
     "nearest_normal": "detectors.explain",
     "load": "detectors.saved",
     "make_detector": "detectors.tabular",
+    "make_image_detector": "detectors.imaging",
     "read_images": "images.reading",
     "save": "detectors.saved",
 }

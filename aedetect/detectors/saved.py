@@ -27,6 +27,7 @@ from sklearn.preprocessing import (
 )
 
 from ..files import whole_file
+from ..images.filter import ImageFilter
 from ..models import ensemble, frame, kernel, linear, parts, surprise, trained
 from ..models.base import Model, refuse_shapes
 from ..models.state import Reader, Writer
@@ -66,7 +67,7 @@ OURS = (
     ContractiveAutoencoder, DenoisingAutoencoder, EmpiricalNull, FromLabels, MAD, Quantile, Tail,
     TableEncoder, Threshold, Tukey, Category, Number, Time,
     KernelAutoencoder, MemoryAutoencoder, PatchDetector, PCADetector, RobustCore,
-    SparseAutoencoder,
+    SparseAutoencoder, ImageFilter,
     VariationalAutoencoder, Contractive, Denoising, MemoryObjective, Objective, Sparse, Swapping,
     Variational, Conv1d, Conv2d, Dense, Tied, ensemble.EnsembleModel, frame.Frame,
     kernel.KernelModel, linear.LinearModel, parts.Memory, parts.Rows, parts.Scale,
@@ -91,8 +92,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     estimator : estimator
-        A detector of this package, `RobustCore`, `TableEncoder`, or a Pipeline of such and of
-        scikit-learn's StandardScaler, MinMaxScaler, RobustScaler, QuantileTransformer,
+        A detector of this package, `RobustCore`, `TableEncoder`, `ImageFilter`, or a Pipeline of
+        such and of scikit-learn's StandardScaler, MinMaxScaler, RobustScaler, QuantileTransformer,
         PowerTransformer, SimpleImputer, OneHotEncoder, OrdinalEncoder, ColumnTransformer, PCA and
         FunctionTransformer without a function. `Threshold` and `ConformalDetector` around one.
     path : path
@@ -278,7 +279,7 @@ def _check(thing: Any) -> None:
         for _, step in thing.steps:
             if step not in ("passthrough", None):
                 _check(step)
-    elif isinstance(thing, RobustCore | TableEncoder):
+    elif isinstance(thing, RobustCore | TableEncoder | ImageFilter):
         check(thing)
         for column in getattr(thing, "columns_", []):
             column.check()
