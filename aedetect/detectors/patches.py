@@ -1,7 +1,7 @@
 """Patch detector: which pixels of an image are strange, and which images."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -54,7 +54,7 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
     pooling : "max", "mean" or float, default="max"
         The error of an image from those of its pixels: the largest, their mean, or the mean of that
         share of them, the largest ones.
-    max_patches : int, default=20000
+    max_patches : int, default=5000
         Patches to learn from at most, drawn at random.
     contamination : float or "auto", default="auto"
         "auto" sets the threshold so that about 3 % of new normal images are flagged; a number from
@@ -104,7 +104,7 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
     stride: Count | None = None
     smoothing: NotNegative = 2.0
     pooling: Literal["max", "mean"] | Annotated[float, Range(0, 1, above_low=True)] = "max"
-    max_patches: Count = 20_000
+    max_patches: Count = 5_000
     contamination: Contamination = "auto"
     random_state: int | np.random.RandomState | None = None
 
@@ -176,9 +176,23 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
             Minus the error of the strangest pixels, as a multiple of what is usual there.
         """
         images = self._images(X)
-        return np.array(
-            [self._pooled(m / self.usual_) for m in self._maps(self.estimator_, images)]
-        )
+        return self.score_maps(self._maps(self.estimator_, images))
+
+    def score_maps(self, maps: Iterable[np.ndarray]) -> np.ndarray:
+        """Score of each image from its map, where that is there already.
+
+        Parameters
+        ----------
+        maps : iterable of ndarray of shape (height, width)
+            As `error_maps` returns them.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            As `score_samples` returns them.
+        """
+        check_is_fitted(self)
+        return np.array([self._pooled(errors / self.usual_) for errors in maps])
 
     def p_values(self, X: Any) -> np.ndarray:
         """Share of normal images that score as low as each image.
