@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from .detectors.explain import explain as explain
     from .detectors.explain import nearest_normal as nearest_normal
     from .detectors.gaussian import GaussianDetector as GaussianDetector
+    from .detectors.imaging import make_image_detector as make_image_detector
     from .detectors.kernel import KernelAutoencoder as KernelAutoencoder
     from .detectors.memory import MemoryAutoencoder as MemoryAutoencoder
+    from .detectors.patches import PatchDetector as PatchDetector
     from .detectors.pca import PCADetector as PCADetector
     from .detectors.rules import MAD as MAD
     from .detectors.rules import AlertBudget as AlertBudget
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from .displays.reconstruction import ReconstructionDisplay as ReconstructionDisplay
     from .displays.score import ScoreDisplay as ScoreDisplay
     from .displays.travel import TravelDisplay as TravelDisplay
+    from .images.features import TorchFeatures as TorchFeatures
+    from .images.filter import ImageFilter as ImageFilter
+    from .images.reading import read_images as read_images
     from .networks.convolution import Conv1d as Conv1d
     from .networks.convolution import Conv2d as Conv2d
     from .networks.dense import Dense as Dense
@@ -78,6 +83,7 @@ _HOMES = {
     "GaussianDetector": "detectors.gaussian",
     "GaussianNoise": "objectives.corruption",
     "Grayscale": "objectives.corruption",
+    "ImageFilter": "images.filter",
     "KernelAutoencoder": "detectors.kernel",
     "KernelDisplay": "displays.kernels",
     "LatentDisplay": "displays.latent",
@@ -87,6 +93,7 @@ _HOMES = {
     "MemoryAutoencoder": "detectors.memory",
     "PCADetector": "detectors.pca",
     "Patch": "objectives.corruption",
+    "PatchDetector": "detectors.patches",
     "Quantile": "detectors.rules",
     "ReconstructionDisplay": "displays.reconstruction",
     "RobustCore": "detectors.core",
@@ -101,6 +108,7 @@ _HOMES = {
     "Tail": "detectors.rules",
     "Threshold": "detectors.threshold",
     "Tied": "networks.dense",
+    "TorchFeatures": "images.features",
     "TravelDisplay": "displays.travel",
     "Tukey": "detectors.rules",
     "VariationalAutoencoder": "detectors.variational",
@@ -109,7 +117,9 @@ _HOMES = {
     "nearest_normal": "detectors.explain",
     "load": "detectors.saved",
     "make_detector": "detectors.tabular",
+    "make_image_detector": "detectors.imaging",
     "make_series_detector": "series.made",
+    "read_images": "images.reading",
     "save": "detectors.saved",
 }
 

@@ -20,6 +20,7 @@ ROOMS = [  # from the ground up; a file imports from its own room and from those
     "rows",
     "metrics",
     "tables",
+    "images",
     "networks",
     "objectives",
     "training",
@@ -93,11 +94,12 @@ def test_unknown_name_is_an_attribute_error():
 def test_what_is_imported_is_what_is_installed():
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    of_code = ("onnx", "parquet", "plot", "report")
+    of_code = ("images", "onnx", "parquet", "plot", "report")
     declared = [*project["dependencies"], *(line for name in of_code for line in extras[name])]
     others = {"scipy", "aedetect", *sys.stdlib_module_names}  # scikit-learn brings scipy
     used = {name for path in PACKAGE.rglob("*.py") for name in top_level(path)} - others
-    names = {name.partition(">")[0].replace("scikit-learn", "sklearn") for name in declared}
+    modules = {"scikit-learn": "sklearn", "pillow": "PIL"}
+    names = {modules.get(name, name) for name in (line.partition(">")[0] for line in declared)}
     assert used == names
 
 

@@ -240,6 +240,46 @@ def demo(output_dir: Path, seed: int) -> None:
         click.echo(visible(line))
 
 
+@main.command()
+@click.argument("train", type=click.Path(path_type=Path))
+@click.argument("test", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder for index.html, scores.csv and overlays; new or empty.",
+)
+@click.option(
+    "--shape",
+    nargs=2,
+    type=click.IntRange(1),
+    metavar="HEIGHT WIDTH",
+    help="Resize images to so many pixels; without it they must be of one size.",
+)
+@click.option("--seed", type=SEED, default=0, show_default=True)
+def images(train: Path, test: Path, output: Path, shape: tuple[int, int] | None, seed: int) -> None:
+    """Learn from the images in folder TRAIN, which should be normal ones, and score those in TEST.
+
+    Folders below are read, too. Files that are no images, or broken, are named and skipped; images
+    of several sizes are refused without --shape. Images are read in colour if one of TRAIN has it.
+    """
+    _check_folder(output, train, test)
+
+    from .images import compared
+
+    for line in compared(train, test, output, shape, seed):
+        click.echo(visible(line), err=True)
+
+
+def _check_folder(output: Path, *read: Path) -> None:
+    """Refuse a folder that has something in it, or that lies in one that is read."""
+    if output.exists() and (not output.is_dir() or next(output.iterdir(), None)):
+        raise OSError(f"--output {output}: exists, and is no empty folder")
+    for folder in read:
+        if output.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"--output {output}: would be read as part of {folder}")
+
+
 def _read(table: Path, options: dict[str, Any]) -> Any:
     """Read a table before anything heavy is loaded; what says how is taken out of the options."""
     from ..tables.reading import read_table

@@ -27,6 +27,7 @@ from sklearn.preprocessing import (
 )
 
 from ..files import whole_file
+from ..images.filter import ImageFilter
 from ..models import ensemble, frame, gaussian, kernel, linear, parts, surprise, trained
 from ..models.base import Model, refuse_shapes
 from ..models.state import Reader, Writer
@@ -48,6 +49,7 @@ from .ensemble import AutoencoderEnsemble
 from .gaussian import GaussianDetector
 from .kernel import KernelAutoencoder
 from .memory import MemoryAutoencoder, MemoryObjective
+from .patches import PatchDetector
 from .pca import PCADetector
 from .rules import MAD, AlertBudget, EmpiricalNull, FromLabels, Quantile, Tail, Tukey
 from .sparse import Sparse, SparseAutoencoder
@@ -65,7 +67,8 @@ OURS = (
     AlertBudget, AnomalyDetector, Autoencoder, AutoencoderEnsemble, ConformalDetector,
     ContractiveAutoencoder, DenoisingAutoencoder, EmpiricalNull, FromLabels, MAD, Quantile, Tail,
     TableEncoder, Threshold, Tukey, Category, Number, Time,
-    GaussianDetector, KernelAutoencoder, MemoryAutoencoder, PCADetector, RobustCore,
+    GaussianDetector, ImageFilter, KernelAutoencoder, MemoryAutoencoder, PatchDetector,
+    PCADetector, RobustCore,
     SparseAutoencoder, VariationalAutoencoder, Contractive, Denoising, MemoryObjective, Objective,
     Sparse, Swapping, Variational, Conv1d, Conv2d, Dense, Tied, ensemble.EnsembleModel, frame.Frame,
     gaussian.GaussianModel, kernel.KernelModel, linear.LinearModel, parts.Memory, parts.Rows,
@@ -91,8 +94,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     estimator : estimator
-        A detector of this package, `RobustCore`, `TableEncoder`, or a Pipeline of such and of
-        scikit-learn's StandardScaler, MinMaxScaler, RobustScaler, QuantileTransformer,
+        A detector of this package, `RobustCore`, `TableEncoder`, `ImageFilter`, or a Pipeline of
+        such and of scikit-learn's StandardScaler, MinMaxScaler, RobustScaler, QuantileTransformer,
         PowerTransformer, SimpleImputer, OneHotEncoder, OrdinalEncoder, ColumnTransformer, PCA and
         FunctionTransformer without a function. `Threshold` and `ConformalDetector` around one.
     path : path
@@ -276,11 +279,11 @@ def _check(thing: Any) -> None:
         for _, step in thing.steps:
             if step not in ("passthrough", None):
                 _check(step)
-    elif isinstance(thing, RobustCore | TableEncoder):
+    elif isinstance(thing, RobustCore | TableEncoder | ImageFilter):
         check(thing)
         for column in getattr(thing, "columns_", []):
             column.check()
-    elif isinstance(thing, Wrapper):
+    elif isinstance(thing, Wrapper | PatchDetector):
         check(thing)
         for name in ("estimator", "estimator_"):
             if getattr(thing, name, None) is not None:

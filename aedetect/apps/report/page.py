@@ -84,17 +84,17 @@ def write_html(
     refuse_unless(Annotated[int, Range(1, 1000)], "top", top)
     if json_path is not None and Path(json_path).resolve() == Path(path).resolve():
         raise ValueError(f"json_path={str(json_path)!r} is where the page goes; name another file.")
-    template = _template()
+    page_of = template("report.html.jinja")
     beside = nullcontext() if json_path is None else whole_file(json_path)
     with whole_file(path) as page, beside as twin:
         content = contents(detector, X, y, top)
-        page.write_text(_rendered(template, content), encoding="utf-8")
+        page.write_text(_rendered(page_of, content), encoding="utf-8")
         if twin is not None:
             twin.write_text(_as_json(content), encoding="utf-8")
 
 
-def _template() -> Any:
-    """The template environment: values are escaped, and none may be missing."""
+def template(name: str) -> Any:
+    """The template of a file here: values are escaped, and none may be missing."""
     try:
         from jinja2 import Environment, StrictUndefined
     except ModuleNotFoundError as error:
@@ -104,12 +104,18 @@ def _template() -> Any:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"shown": _shown, "count": "{:,}".format, "percent": "{:.1%}".format}
-    return environment.from_string(_file("report.html.jinja"))
+    return environment.from_string(_file(name))
 
 
-def _rendered(template: Any, content: dict[str, Any]) -> str:
-    style, script = _file("report.css"), _file("report.js")
-    page = template.render(
+def style_and_hash() -> tuple[str, str]:
+    """The style of pages, and its hash for their security policy."""
+    style = _file("report.css")
+    return style, _hash(style)
+
+
+def _rendered(page_of: Any, content: dict[str, Any]) -> str:
+    (style, style_hash), script = style_and_hash(), _file("report.js")
+    page = page_of.render(
         content,
         always=ALWAYS,
         bars=_bars(content["scores"]),
@@ -118,7 +124,7 @@ def _rendered(template: Any, content: dict[str, Any]) -> str:
         script=script,
         script_hash=_hash(script),
         style=style,
-        style_hash=_hash(style),
+        style_hash=style_hash,
         ticks=_ticks(content["scores"]["edges"]),
     )
     return str(page)

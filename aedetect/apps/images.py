@@ -1,0 +1,111 @@
+"""What ``aedetect images`` does: learn from a folder, score another, and draw what is strange."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from ..detectors.patches import PatchDetector
+from ..files import whole_file
+from ..images.filter import ImageFilter
+from ..images.reading import read_images
+from ..tables.writing import write_csv
+from .report.page import style_and_hash, template
+
+SIZE = 32  # of a patch, where images are as large
+RED, OPAQUE = np.array([0.9, 0.1, 0.1]), 0.7
+SMALLEST = 160  # pixels: drawn larger if smaller
+
+
+def compared(
+    train: Path, test: Path, output: Path, shape: tuple[int, int] | None, seed: int
+) -> Iterator[str]:
+    """Score the images of a folder by those of another, and write what was found.
+
+    Parameters
+    ----------
+    train, test : Path
+        Folders of normal images, and of images to score.
+    output : Path
+        Folder for ``index.html``, ``scores.csv`` and ``overlays``; made if missing.
+    shape : (int, int) or None
+        Height and width to resize to.
+    seed : int
+
+    Yields
+    ------
+    str
+        Lines of a summary.
+    """
+    page = template("images.html.jinja")
+    known = read_images(train, shape=shape)
+    new = read_images(test, shape=shape, colour=known.pixels.ndim == 4)
+    sides = known.pixels.shape[1:3]
+    patches = PatchDetector(size=min(SIZE, *sides), random_state=seed)
+    detector = Pipeline([("filter", ImageFilter(standardize=True)), ("patches", patches)])
+    detector.fit(known.pixels)
+    Z = detector[:-1].transform(new.pixels)
+    maps = patches.error_maps(Z)
+
+    table = pd.DataFrame({"image": new.names, "score": patches.score_maps(maps)})
+    if hasattr(patches, "calibration_scores_"):
+        table["p_value"] = patches.p_values(Z)
+    table["label"] = np.where(table["score"] >= patches.offset_, 1, -1)
+    table["overlay"] = [f"overlays/{i + 1:05}.png" for i in range(len(table))]
+
+    (output / "overlays").mkdir(parents=True, exist_ok=True)
+    for pixels, errors, name in zip(new.pixels, maps, table["overlay"], strict=True):
+        _draw(output / name, pixels, errors, patches.map_limits_)
+    write_csv(table, output / "scores.csv")
+    flagged = int((table["label"] == -1).sum())
+    style, style_hash = style_and_hash()
+    with whole_file(output / "index.html") as file:
+        text = page.render(
+            rows=table.sort_values("score", kind="stable").to_dict("records"),
+            flagged=flagged,
+            n_train=len(known.names),
+            threshold=-patches.offset_,
+            style=style,
+            style_hash=style_hash,
+        )
+        file.write_text(text, encoding="utf-8")
+    yield (
+        f"{test}: {flagged} of {len(table)} images flagged, by {len(known.names)} normal ones of "
+        f"{sides[0]} x {sides[1]} pixels. All are in {output / 'index.html'}."
+    )
+
+
+def overlaid(pixels: np.ndarray, errors: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Paint an image red where its errors are above those of normal images.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (height, width) or (height, width, channels)
+        From 0 to 1.
+    errors : ndarray of shape (height, width)
+    limits : (float, float)
+        The error that paint begins at, and the one where it is thickest.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3)
+        From 0 to 1.
+    """
+    low, high = limits
+    paint = OPAQUE * ((errors - low) / max(high - low, 1e-300)).clip(0, 1)[..., None]
+    channels = np.broadcast_to(np.atleast_3d(pixels), (*errors.shape, 3))
+    return channels * (1 - paint) + RED * paint
+
+
+def _draw(path: Path, pixels: np.ndarray, errors: np.ndarray, limits: tuple[float, float]) -> None:
+    """Write an image, and beside it the same with paint, as PNG."""
+    from PIL import Image
+
+    plain, painted = overlaid(pixels, errors * 0, (1, 2)), overlaid(pixels, errors, limits)
+    both = np.concatenate([plain, painted], axis=1)
+    times = -(-SMALLEST // len(errors))
+    large = both.repeat(times, axis=0).repeat(times, axis=1)
+    with whole_file(path) as temporary:
+        Image.fromarray((255 * large.clip(0, 1)).round().astype(np.uint8)).save(temporary, "png")

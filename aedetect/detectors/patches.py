@@ -1,0 +1,288 @@
+"""Patch detector: which pixels of an image are strange, and which images."""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+from sklearn.base import MetaEstimatorMixin, clone
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from ..chance import seeded
+from ..images.windows import images_of, some_windows, stitched
+from ..params import Count, NotNegative, Params, Range
+from ..rows.threshold import (
+    FEWEST,
+    Contamination,
+    calibrated_threshold,
+    find_threshold,
+    folds,
+    p_values,
+)
+from .base import Detector
+from .decision import Deciding
+from .labels import Labelling
+from .pca import PCADetector
+from .wrapper import scores_by
+
+LIMITS = 0.99, 0.9999  # quantiles of errors of normal pixels: where the scale of maps lies
+LEAST = 0.1  # of the mean error: what an error is divided by where normal images have hardly any
+
+
+class PatchDetector(MetaEstimatorMixin, Labelling, Params):
+    """Score images by their patches, and say of each pixel how strange it is.
+
+    A detector learns patches from anywhere in the training images. The map of an image is the mean
+    of the errors that overlapping patches find at each pixel, weighted so that no seams remain, and
+    smoothed. The image's error is that of its strangest pixel, divided by the usual error there: at
+    edges and borders that differ from image to image, more is usual.
+
+    Parameters
+    ----------
+    estimator : detector, default=None
+        What scores patches. One of this package tells errors of pixels (`score_features`); any
+        other, whose `score_samples` is high for normal rows, one error a patch. None:
+        ``PCADetector()``.
+    size : int, default=32
+        Side of a patch in pixels; 1 for images of features (`TorchFeatures`).
+    stride : int, default=None
+        Pixels from one patch to the next, at most `size`; None: a quarter of it.
+    smoothing : float, default=2.0
+        Standard deviation of the Gaussian that smooths maps, in pixels; 0 for none.
+    pooling : "max", "mean" or float, default="max"
+        The error of an image from those of its pixels: the largest, their mean, or the mean of that
+        share of them, the largest ones.
+    max_patches : int, default=5000
+        Patches to learn from at most, drawn at random.
+    contamination : float or "auto", default="auto"
+        "auto" sets the threshold so that about 3 % of new normal images are flagged; a number from
+        0 to 0.5 is the share of the training images to flag.
+    random_state : int, RandomState or None, default=None
+        Of the draw of patches and the folds.
+
+    Attributes
+    ----------
+    estimator_ : detector
+        Fitted to patches.
+    shape_ : tuple of int
+        (height, width, channels) of images.
+    usual_ : ndarray of shape (height, width)
+        Mean error of each pixel in training images. As all that follows, told from maps by
+        detectors that did not learn from the image, where there are at least 20 images.
+    map_limits_ : (float, float)
+        The error that 99 % of normal pixels are below, and that 99.99 % are: where the scale of
+        drawn maps begins and ends, whatever image is drawn.
+    calibration_scores_ : ndarray
+        Sorted scores of training images. Only from at least 20 images.
+    offset_ : float
+        Threshold on the score.
+
+    See Also
+    --------
+    make_image_detector : For small images that show one thing each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from aedetect import PatchDetector
+    >>> rng = np.random.default_rng(0)
+    >>> waves = np.sin(np.arange(48) + rng.uniform(0, 6, (40, 1, 1)))
+    >>> waves = waves + rng.normal(0, 0.1, (40, 48, 48))  # stripes and noise
+    >>> detector = PatchDetector(size=8, random_state=0).fit(waves[:30])
+    >>> waves[30, 20:24, 20:24] = 0
+    >>> detector.predict(waves[30:33])
+    array([-1,  1,  1])
+    >>> strangest = int(detector.error_maps(waves[30:31]).argmax())
+    >>> 20 <= strangest // 48 < 24 and 20 <= strangest % 48 < 24
+    True
+    """
+
+    estimator: Any = None
+    size: Count = 32
+    stride: Count | None = None
+    smoothing: NotNegative = 2.0
+    pooling: Literal["max", "mean"] | Annotated[float, Range(0, 1, above_low=True)] = "max"
+    max_patches: Count = 5_000
+    contamination: Contamination = "auto"
+    random_state: int | np.random.RandomState | None = None
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn what patches of normal images look like, and set scale and threshold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width) or (n, height, width, channels)
+            Normal images.
+        y : ignored
+            Present for scikit-learn's conventions.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the images cannot be used; the message says which.
+        """
+        self._check_params()
+        images = self._fitting(images_of(X))
+        seed = seeded(self.random_state).initial_seed() % 2**63
+        estimator = self._learned(images, seed)
+        maps = self._unseen_maps(estimator, images, seed)
+        usual = maps.mean(axis=0, dtype=np.float64)
+        usual = np.maximum(usual, LEAST * usual.mean() or 1.0)
+        scores = np.sort([self._pooled(errors / usual) for errors in maps])
+        auto = self.contamination == "auto" and len(images) >= FEWEST
+        share = 0.0 if self.contamination == "auto" else self.contamination
+        low, high = np.quantile(maps, LIMITS)
+
+        self.__dict__.pop("calibration_scores_", None)
+        self.estimator_, self.shape_, self.usual_ = estimator, images.shape[1:], usual
+        self.map_limits_ = float(low), float(high)
+        self.offset_ = calibrated_threshold(scores) if auto else find_threshold(scores, share)
+        if len(images) >= FEWEST:
+            self.calibration_scores_ = scores
+        return self
+
+    def error_maps(self, X: Any) -> np.ndarray:
+        """Error of each pixel. High means strange.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width) or (n, height, width, channels)
+            Images of the size of the training images.
+
+        Returns
+        -------
+        ndarray of shape (n, height, width), float64
+            In the estimator's unit; `map_limits_` says what is high.
+        """
+        return np.array(list(self._maps(self.estimator_, self._images(X))))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Score of each image. High means normal.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width) or (n, height, width, channels)
+            Images of the size of the training images.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            Minus the error of the strangest pixels, as a multiple of what is usual there.
+        """
+        images = self._images(X)
+        return self.score_maps(self._maps(self.estimator_, images))
+
+    def score_maps(self, maps: Iterable[np.ndarray]) -> np.ndarray:
+        """Score of each image from its map, where that is there already.
+
+        Parameters
+        ----------
+        maps : iterable of ndarray of shape (height, width)
+            As `error_maps` returns them.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            As `score_samples` returns them.
+        """
+        check_is_fitted(self)
+        return np.array([self._pooled(errors / self.usual_) for errors in maps])
+
+    def p_values(self, X: Any) -> np.ndarray:
+        """Share of normal images that score as low as each image.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, height, width) or (n, height, width, channels)
+            Images.
+
+        Returns
+        -------
+        ndarray of shape (n,), float64
+            At least 1 / (1 + n) with the n scores of `calibration_scores_`, at most 1.
+
+        Raises
+        ------
+        AttributeError
+            If there were fewer than 20 training images.
+        """
+        check_is_fitted(self)
+        if not hasattr(self, "calibration_scores_"):
+            raise AttributeError(f"p_values needs a fit on at least {FEWEST} images.")
+        return p_values(self.score_samples(X), self.calibration_scores_)
+
+    def _fitting(self, images: np.ndarray) -> np.ndarray:
+        """Refuse patches that do not fit into the images, or leave gaps."""
+        height, width = images.shape[1:3]
+        if self.size > min(height, width):
+            raise ValueError(
+                f"size={self.size} exceeds images of {height} x {width} pixels; set size to at "
+                f"most {min(height, width)}."
+            )
+        if self._stride > self.size:
+            raise ValueError(f"stride={self.stride}; expected at most size={self.size}.")
+        return images
+
+    @property
+    def _stride(self) -> int:
+        return max(1, self.size // 4) if self.stride is None else self.stride
+
+    def _images(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        images = images_of(X)
+        if images.shape[1:] != self.shape_:
+            found, known = (" x ".join(map(str, s)) for s in (images.shape[1:], self.shape_))
+            raise ValueError(f"X has images of {found} values; the training images had {known}.")
+        return images
+
+    def _learned(self, images: np.ndarray, seed: int) -> Any:
+        """The estimator, fitted to patches of some images."""
+        estimator = PCADetector() if self.estimator is None else clone(self.estimator)
+        if isinstance(estimator, Deciding):
+            estimator.set_params(contamination=0.0)  # no patch is labelled
+        rng = np.random.default_rng(seed)
+        patches = some_windows(images, self.size, self.max_patches, rng)
+        return estimator.fit(_rows(estimator, patches))
+
+    def _unseen_maps(self, estimator: Any, images: np.ndarray, seed: int) -> np.ndarray:
+        """Maps (n, height, width) by detectors that did not learn from the image, if not few."""
+        parts = [(estimator, images)]
+        if len(images) >= FEWEST:
+            parts = [
+                (self._learned(images[some], seed), images[others])
+                for some, others in folds(len(images), seed)
+            ]
+        return np.array([errors for part in parts for errors in self._maps(*part)], np.float32)
+
+    def _maps(self, estimator: Any, images: np.ndarray) -> Iterator[np.ndarray]:
+        def errors(patches: np.ndarray) -> np.ndarray:
+            if isinstance(estimator, Detector):
+                return estimator.score_features(patches).mean(axis=-1)
+            found = -scores_by(estimator, _rows(estimator, patches))
+            return np.broadcast_to(found[:, None, None], patches.shape[:3])
+
+        for found in stitched(images, self.size, self._stride, errors):
+            yield gaussian_filter(found, self.smoothing) if self.smoothing else found
+
+    def _pooled(self, errors: np.ndarray) -> float:
+        """Score of an image from the errors of its pixels."""
+        share = {"max": 0.0, "mean": 1.0}.get(str(self.pooling))
+        share = float(self.pooling) if share is None else share
+        k = max(1, math.ceil(share * errors.size))
+        return -float(np.partition(errors, -k, axis=None)[-k:].mean())
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
+        return tags
+
+
+def _rows(estimator: Any, patches: np.ndarray) -> np.ndarray:
+    """Patches as the estimator takes them: flat, unless it knows that pixels share a unit."""
+    return patches if isinstance(estimator, Detector) else patches.reshape(len(patches), -1)

@@ -1,0 +1,62 @@
+"""ImageFilter, and the detector for small images that it comes before."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+from sklearn.datasets import load_digits
+from sklearn.metrics import roc_auc_score
+
+from aedetect import ImageFilter, load, make_image_detector, save
+
+
+def test_each_image_and_channel_is_blurred_alone(rng):
+    images = rng.normal(size=(3, 9, 8, 2))
+    found = ImageFilter(blur=0.7).fit_transform(images)
+    for i in range(3):
+        for c in range(2):
+            np.testing.assert_allclose(found[i, ..., c], gaussian_filter(images[i, ..., c], 0.7))
+
+
+def test_rows_are_images_of_the_shape_that_is_told(rng):
+    images = rng.normal(size=(3, 9, 8))
+    rows = ImageFilter(blur=1.0, standardize=True, shape=(9, 8)).fit_transform(
+        images.reshape(3, 72)
+    )
+    whole = ImageFilter(blur=1.0, standardize=True).fit_transform(images)
+    np.testing.assert_array_equal(rows, whole.reshape(3, 72))
+
+
+def test_light_and_contrast_are_taken_away(rng):
+    images = rng.normal(size=(3, 9, 8, 3))
+    filtered = ImageFilter(standardize=True)
+    found = filtered.fit_transform(images)
+    np.testing.assert_allclose(found.mean((1, 2, 3)), 0, atol=1e-12)
+    np.testing.assert_allclose(found.std((1, 2, 3)), 1)
+    np.testing.assert_allclose(filtered.fit_transform(7 + 3 * images), found)
+    assert (filtered.fit_transform(np.full((1, 4, 4), 0.1)) == 0).all()
+
+
+def test_integers_are_not_rounded(rng):
+    images = rng.integers(0, 255, (2, 9, 8), dtype=np.uint8)
+    found = ImageFilter(blur=1.0).fit_transform(images)
+    np.testing.assert_allclose(found[0], gaussian_filter(images[0].astype(float), 1.0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [None, (8, 8), (9,), (9, 8, 1)])
+def test_rows_of_another_length_are_refused(shape):
+    with pytest.raises(ValueError, match=r"shape=.*X has rows of 72 values"):
+        ImageFilter(shape=shape).fit(np.zeros((3, 72)))
+
+
+@pytest.mark.parametrize("digit", [3, 8])
+def test_digits_are_told_apart_as_rows_as_arrays_and_from_a_file(digits, digit, tmp_path):
+    y = load_digits().target
+    train, test = digits[y == digit][:60], np.r_[digits[y == digit][60:], digits[y != digit]]
+    truth = np.arange(len(test)) < (y == digit).sum() - 60
+    detector = make_image_detector(shape=(8, 8)).fit(train)
+    scores = detector.score_samples(test)
+    assert roc_auc_score(truth, scores) > 0.95
+    save(detector, tmp_path / "model")
+    np.testing.assert_allclose(load(tmp_path / "model").score_samples(test), scores)
+    arrays = make_image_detector().fit(train.reshape(-1, 8, 8))
+    np.testing.assert_allclose(arrays.score_samples(test.reshape(-1, 8, 8)), scores)
