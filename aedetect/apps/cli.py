@@ -27,6 +27,7 @@ from .options import (
     truth,
     with_options,
 )
+from .refusals import check_folder, check_output, refuse_given, refuse_marks
 
 FAILURES = (ValueError, TypeError, OSError, MemoryError, ImportError, RuntimeError)
 LONGEST = 500  # characters of a message
@@ -101,8 +102,8 @@ def detect(table: Path, output: Path | None, **options: Any) -> None:
     and a summary goes to standard error. Rows are counted from 1, the row below the header. In the
     CSV, text that a spreadsheet would take for a formula has an apostrophe in front.
     """
-    _check_output(output, table)
-    _refuse_marks(**options)
+    check_output(output, table)
+    refuse_marks(**options)
     showing, frame = _taken(SHOWING, options), _read(table, options)
 
     from .work import detected
@@ -123,11 +124,11 @@ def report(
     and the page has a threshold to be moved.
     """
     read = [table, *([options["model"]] if options["model"] else [])]
-    _check_output(output, *read, csv=False)
-    _check_output(json_path, *read, option="--json", csv=False)
-    _refuse_marks(**options)
+    check_output(output, *read, csv=False)
+    check_output(json_path, *read, option="--json", csv=False)
+    refuse_marks(**options)
     if options["model"] is not None:
-        _refuse_given(ctx, LEARNING, "--model learns nothing")
+        refuse_given(ctx, LEARNING, "--model learns nothing")
     frame = _read(table, options)
 
     from .report.command import reported
@@ -142,7 +143,7 @@ def report(
 @with_options(learning, reading)
 def fit(table: Path, model: Path, **options: Any) -> None:
     """Learn from the rows of TABLE, which should be normal, and write the model to a file."""
-    _check_output(model, table, option="--model", csv=False)
+    check_output(model, table, option="--model", csv=False)
     frame = _read(table, options)
 
     from .work import fitted
@@ -157,8 +158,8 @@ def fit(table: Path, model: Path, **options: Any) -> None:
 @with_options(showing, truth, parts_reading)
 def score(table: Path, model: Path, output: Path | None, **options: Any) -> None:
     """Score the rows of TABLE with a fitted model, reading a part of the table at a time."""
-    _check_output(output, table, model)
-    _refuse_marks(**options)
+    check_output(output, table, model)
+    refuse_marks(**options)
     showing, frames = _taken(SHOWING, options), _read_parts(table, options)
 
     from .work import scored
@@ -177,7 +178,7 @@ def series(
     It learns from TABLE, or from the table that --train names, and flags about 3 % of normal
     points; flagged points that are close to each other make an interval.
     """
-    _check_output(output, table)
+    check_output(output, table)
     how = {name: options[name] for name in READING}
     frame = _read(table, options)
     learned = None if train is None else _read(train, how)
@@ -263,21 +264,12 @@ def images(train: Path, test: Path, output: Path, shape: tuple[int, int] | None,
     Folders below are read, too. Files that are no images, or broken, are named and skipped; images
     of several sizes are refused without --shape. Images are read in colour if one of TRAIN has it.
     """
-    _check_folder(output, train, test)
+    check_folder(output, train, test)
 
     from .images import compared
 
     for line in compared(train, test, output, shape, seed):
         click.echo(visible(line), err=True)
-
-
-def _check_folder(output: Path, *read: Path) -> None:
-    """Refuse a folder that has something in it, or that lies in one that is read."""
-    if output.exists() and (not output.is_dir() or next(output.iterdir(), None)):
-        raise OSError(f"--output {output}: exists, and is no empty folder")
-    for folder in read:
-        if output.resolve().is_relative_to(folder.resolve()):
-            raise ValueError(f"--output {output}: would be read as part of {folder}")
 
 
 def _read(table: Path, options: dict[str, Any]) -> Any:
@@ -298,23 +290,6 @@ def _read_parts(table: Path, options: dict[str, Any]) -> Iterator[Any]:
 
 def _taken(names: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:
     return {name: options.pop(name) for name in names if name in options}
-
-
-def _refuse_given(ctx: click.Context, names: tuple[str, ...], reason: str) -> None:
-    default = click.core.ParameterSource.DEFAULT
-    given = [name for name in names if ctx.get_parameter_source(name) != default]
-    if given:
-        raise ValueError(f"{reason}; leave out --{given[0]}")
-
-
-def _refuse_marks(
-    label: str | None, outlier: tuple[str, ...], normal: str | None, **_: Any
-) -> None:
-    if label is None and (outlier or normal is not None):
-        given = f"--outlier {brief(outlier[0])}" if outlier else f"--normal {brief(str(normal))}"
-        raise ValueError(f"{given}: name the column it stands in with --label")
-    if outlier and normal is not None:
-        raise ValueError("--outlier and --normal: give one of them")
 
 
 def _finish(found: Any, output: Path | None, top: int, form: str, fail_on_anomaly: bool) -> None:
@@ -340,21 +315,3 @@ def _bar(pipeline: Any) -> Any:
         warnings.filterwarnings("ignore", "The estimator .* does not support callbacks")
         pipeline.set_callbacks(ProgressBar())
     return pipeline
-
-
-def _check_output(
-    output: Path | None, *read: Path, option: str = "--output", csv: bool = True
-) -> None:
-    """Refuse an output that cannot be written, before anything is computed."""
-    if output is None:
-        return
-    option = f"{option} {output}"
-    if not output.resolve().parent.is_dir():
-        raise FileNotFoundError(f"{option}: its folder does not exist")
-    if output.exists() and not output.is_file():
-        raise OSError(f"{option}: there is something that is not a file")
-    if csv and output.suffix.lower() in (".parquet", ".pq", ".gz", ".xlsx"):
-        raise ValueError(f"{option}: CSV is what is written; name it so")
-    for name, path in zip(("table", "model"), read, strict=False):
-        if output.resolve() == path.resolve():
-            raise ValueError(f"{option}: would replace the {name} itself")
