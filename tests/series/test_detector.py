@@ -125,7 +125,7 @@ GENERATED = parametrize_with_checks([SeriesDetector()])
 @pytest.mark.parametrize(
     "check",
     [c for _, c in GENERATED.args[1] if not any(part in str(c) for part in OF_ROWS)],
-    ids=str,
+    ids=GENERATED.kwargs["ids"],
 )
 def test_scikit_learn_check(check):
     check(SeriesDetector())

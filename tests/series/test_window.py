@@ -174,7 +174,7 @@ GENERATED = parametrize_with_checks([SlidingWindow()])
 @pytest.mark.parametrize(
     "check",
     [c for _, c in GENERATED.args[1] if not any(part in str(c) for part in ROW_FOR_ROW)],
-    ids=str,
+    ids=GENERATED.kwargs["ids"],
 )
 def test_scikit_learn_check(check):
     check(SlidingWindow())
