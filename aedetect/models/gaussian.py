@@ -53,5 +53,14 @@ class GaussianModel(Model):
         whitened = (self._projected(X) * (axis - other)) @ self.axes + other * (X - self.mean)
         return np.square(whitened)
 
+    def row_errors(self, X: np.ndarray) -> np.ndarray:
+        """The mean of `errors`; where no value is missing, by one product instead of two."""
+        if np.isnan(X).any():
+            return super().row_errors(X)
+        centred = (X - self.mean) / np.sqrt(self.noise)
+        less = self.noise / (self.variances + self.noise) - 1
+        distances = np.square(centred).sum(axis=1) + np.square(centred @ self.axes.T) @ less
+        return np.maximum(distances, 0) / X.shape[1]
+
     def _projected(self, X: np.ndarray) -> np.ndarray:
         return (filled(X, self.mean) - self.mean) @ self.axes.T
