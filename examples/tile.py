@@ -2,9 +2,12 @@
 
 A detector learns from photographs of clean tiles. The figure shows defective ones, with the outline
 that people drew around the defect in blue, and in red what the detector finds, on a scale that
-clean tiles set: on those, hardly anything is red. Run: ``python examples/tile.py --data DIR
-tiles.png``, where DIR holds ``mt_free_128.npz`` and ``mt_defect_128.npz`` (github.com/abin24/
-Magnetic-tile-defect-datasets, cut and resized to 128 x 128; masks packed by ``np.packbits``).
+clean tiles set: on those, hardly anything is red. A blowhole is found where it is; a defect that is
+as wide as a patch, such as a fray, looks like another clean surface.
+
+Run: ``python examples/tile.py --data DIR tiles.png``, where DIR holds ``mt_free_128.npz`` and
+``mt_defect_128.npz`` (Magnetic-tile-defect-datasets, cut and resized to 128 x 128 pixels; masks
+packed by ``np.packbits``).
 """
 
 import argparse

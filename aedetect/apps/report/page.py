@@ -94,7 +94,17 @@ def write_html(
 
 
 def template(name: str) -> Any:
-    """The template of a file here: values are escaped, and none may be missing."""
+    """What makes pages: values are escaped, and none may be missing.
+
+    Parameters
+    ----------
+    name : str
+        Of a file in this folder.
+
+    Returns
+    -------
+    jinja2.Template
+    """
     try:
         from jinja2 import Environment, StrictUndefined
     except ModuleNotFoundError as error:
@@ -108,7 +118,12 @@ def template(name: str) -> Any:
 
 
 def style_and_hash() -> tuple[str, str]:
-    """The style of pages, and its hash for their security policy."""
+    """The style of pages, and its hash for their security policy.
+
+    Returns
+    -------
+    tuple of str
+    """
     style = _file("report.css")
     return style, _hash(style)
 
