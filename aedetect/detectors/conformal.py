@@ -151,14 +151,15 @@ class ConformalDetector(Wrapper):
         return seed if isinstance(seed, np.random.RandomState) else np.random.RandomState(seed)
 
     def _calibrate(self, scores: np.ndarray) -> None:
-        if self.alpha * (len(scores) + 1) < 1:
+        smallest = 1 / (len(scores) + 1)
+        if self.alpha < smallest:
             warn(
                 f"alpha={self.alpha} flags nothing with {len(scores)} calibration rows: their "
-                f"smallest p-value is {1 / (len(scores) + 1):.2g}. Calibrate on more rows."
+                f"smallest p-value is {smallest:.2g}. Calibrate on more rows."
             )
         self.__dict__.pop("estimators_", None)
         self.calibration_scores_, self.offset_ = np.sort(scores), -np.inf
-        if self.alpha * (len(scores) + 1) >= 1:
+        if self.alpha >= smallest:
             self.offset_ = calibrated_threshold(self.calibration_scores_, self.alpha)
 
     def recalibrate(self, X: Any) -> Self:

@@ -124,6 +124,15 @@ def test_few_calibration_rows_are_told_of(rows):
     assert (detector.predict(100 * rows) == 1).all()
 
 
+@pytest.mark.parametrize(("alpha", "n"), [(0.29, 99), (0.57, 99), (1 / 49, 48), (1.0, 20)])
+def test_what_is_flagged_is_what_p_values_say(alpha, n, rows):
+    fitted = LikePyOD().fit(rows)
+    detector = ConformalDetector(estimator=fitted, prefit=True, alpha=alpha).fit(rows[:n])
+    flagged = detector.predict(rows) == -1
+    np.testing.assert_array_equal(flagged, detector.p_values(rows) <= alpha)
+    assert flagged.any()
+
+
 @pytest.mark.parametrize("method", ["split", "cross", "jackknife+"])
 def test_a_failed_fit_leaves_a_conformal_detector_as_it_was(method, rows):
     detector = ConformalDetector(estimator=LikePyOD(), method=method, random_state=0)
