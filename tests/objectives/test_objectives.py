@@ -18,6 +18,7 @@ from aedetect import (
     Dense,
     GaussianNoise,
     KernelAutoencoder,
+    MaskingNoise,
     MemoryAutoencoder,
     SparseAutoencoder,
     Tied,
@@ -401,3 +402,17 @@ def test_gaps_in_corrupted_rows_are_filled_by_column_means(digits, rng):
         for filling in (np.nan, X.mean(axis=0))
     )
     np.testing.assert_allclose(by_gaps, by_means, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("corruption", "message"),
+    [
+        (MaskingNoise(rate=7), "MaskingNoise: rate=7; expected a number at least 0 and at most 1"),
+        (lambda x, _: x[:1], r"corruption=<function .* made \(1, 64\) of rows \(8, 64\)"),
+        (lambda x, _: x[:, :1], r"corruption=<function .* made \(8, 1\) of rows \(8, 64\)"),
+    ],
+    ids=["rate", "a row", "a column"],
+)
+def test_corruptions_that_cannot_be_are_refused(corruption, message, digits):
+    with pytest.raises(ValueError, match=message):
+        DenoisingAutoencoder(corruption=corruption, epochs=1).fit(digits[:32])
