@@ -86,7 +86,7 @@ class ConformalDetector(Wrapper):
     calibration_size: Share = 0.25
     cv: Annotated[int, Range(2)] = 5
     n_jobs: int | None = None
-    random_state: int | np.random.RandomState | None = None
+    random_state: Annotated[int, Range(0, 2**32 - 1)] | np.random.RandomState | None = None
 
     @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:

@@ -37,7 +37,11 @@ class Sparse(Objective):
         """Return the activations (K, n, units) that are to be few, the code last."""
         if self.layers == "code":
             return [net.encode(x)]
-        assert isinstance(net, Layered)
+        if not isinstance(net, Layered):
+            raise TypeError(
+                f"layers='hidden' penalises the layers of a Layered network; the network built is "
+                f"a {type(net).__name__}. Set layers='code'."
+            )
         return [activation.flatten(2) for activation in net.activations(x)]
 
     def _penalty(self, z: Tensor) -> Tensor:

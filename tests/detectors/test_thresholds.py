@@ -145,6 +145,12 @@ def test_a_failed_fit_leaves_a_conformal_detector_as_it_was(method, rows):
     np.testing.assert_array_equal(detector.score_samples(rows), expected)
 
 
+@pytest.mark.parametrize("method", ["split", "cross"])
+def test_seeds_that_cannot_be_are_named(method, rows):
+    with pytest.raises(ValueError, match="ConformalDetector: random_state=-1; expected an integer"):
+        ConformalDetector(method=method, random_state=-1).fit(rows)
+
+
 def test_false_discoveries_are_few(rng):
     shares, found = [], []
     for seed in range(30):
@@ -199,6 +205,8 @@ def test_an_alert_budget_is_kept(rng):
         assert 0.2 * alerts < (new < offset).sum() / 10 < 3 * alerts
     with pytest.raises(ValueError, match="more than rows"):
         AlertBudget(alerts=11, rows=10)(learned)
+    with pytest.raises(ValueError, match="alerts=1 of rows=1000 is a smaller share than 301 score"):
+        AlertBudget(alerts=1, rows=1000)(np.r_[np.zeros(300), -1])
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ from aedetect import (
     VariationalAutoencoder,
 )
 from aedetect.chance import seeded
+from aedetect.detectors.sparse import Sparse
+from aedetect.networks import Coder
 from aedetect.objectives.base import Objective, build
 from aedetect.training.loop import Flat, autograd, make_step, minimise
 
@@ -392,6 +394,11 @@ def test_images_are_completed_as_images(digits):
     completed = model.fit(images).complete(images, n_steps=5)
     assert completed.shape == images.shape
     assert np.isfinite(completed).all()
+
+
+def test_hidden_layers_of_a_network_that_has_none_are_not_penalised():
+    with pytest.raises(TypeError, match="layers='hidden' penalises .* is a Coder. Set layers='cod"):
+        Sparse(layers="hidden").loss(Coder(), torch.zeros(1, 2, 3))
 
 
 def test_gaps_in_corrupted_rows_are_filled_by_column_means(digits, rng):
