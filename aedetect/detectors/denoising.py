@@ -1,7 +1,6 @@
 """Denoising autoencoder: rebuild the clean row from a corrupted one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -18,7 +17,6 @@ from ..rows.inputs import readable
 from .autoencoder import Autoencoder
 
 
-@dataclass(frozen=True, eq=False)
 class Denoising(Objective):
     """``error(decode(encode(x~)), x) + sparsity * mean_j |z_j|``, x~ a corruption of x.
 

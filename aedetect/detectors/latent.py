@@ -179,9 +179,9 @@ class LatentTools(Detector):
         z = start.clone().requires_grad_()
         optimizer = torch.optim.Adam([z], lr=learning_rate)
         for _ in range(n_steps):
-            optimizer.zero_grad()
             with torch.enable_grad():
-                (objective.error.of(net.decode(z), x) * mask).sum().backward()
+                error = (objective.error.of(net.decode(z), x) * mask).sum()
+            (z.grad,) = torch.autograd.grad(error, z)
             optimizer.step()
         arrived = net.decode(z.detach()).isfinite().all(-1, keepdim=True)
         return torch.where(arrived, z.detach(), start)

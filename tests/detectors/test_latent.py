@@ -41,6 +41,12 @@ def test_interpolation_wants_no_table_of_codes(model, digits):
     np.testing.assert_array_equal(in_pandas.interpolate(digits[0], digits[1]), expected)
 
 
+def test_completion_leaves_no_gradient_behind(model, digits):
+    parameters = list(model.model_.net.parameters())
+    model.complete(np.where(digits[:5] > 0.9, np.nan, digits[:5]), n_steps=2)
+    assert all(parameter.grad is None for parameter in parameters)
+
+
 def test_middle_of_a_path_is_nearer_to_the_data_than_a_fading(model, digits):
     pairs = np.random.default_rng(0).choice(1400, (200, 2))
     halfway = np.array([model.interpolate(digits[i], digits[j], n=3)[1] for i, j in pairs])
