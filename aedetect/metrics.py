@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import spearmanr
+import pandas as pd
+from scipy.stats import rankdata
 from sklearn.base import clone
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score, roc_curve
 from sklearn.pipeline import Pipeline
@@ -100,6 +101,8 @@ class OutlierScorer:
 def pca_advantage(estimator: Any, X: Any, y: Any = None) -> float:
     """Share of PCA's error that a detector saves on held-out rows, at equal code width.
 
+    PCA is fitted to the held-out rows themselves, so it is further ahead the fewer they are: on
+    digits, a `PCADetector` gets -0.2 with 10 rows per unit of the code, -0.05 with 40.
     Misleads where anomalous rows are also rebuilt well: a wider network saves more and detects
     less, and noise that cannot be compressed counts for as much as structure that can.
 
@@ -120,7 +123,7 @@ def pca_advantage(estimator: Any, X: Any, y: Any = None) -> float:
     Raises
     ------
     ValueError, TypeError
-        If the code is as wide as a row, or the detector has none.
+        If the code is as wide as a row, or the detector has none; of fewer than 5 rows a unit.
 
     Examples
     --------
@@ -143,6 +146,8 @@ def pca_advantage(estimator: Any, X: Any, y: Any = None) -> float:
             f"latent_dim_={model.latent_dim_} is not below the {rows.shape[1]} columns, so PCA "
             "makes no error to compare with."
         )
+    if len(rows) < (fewest := 5 * model.latent_dim_):
+        raise ValueError(f"X has {len(rows)} rows, fewer than {fewest}: 5 per unit of the code.")
     mean, axes, _ = principal_axes(rows, model.latent_dim_)
     centred = rows - mean
     pca = np.square(centred - centred @ axes.T @ axes).mean()
@@ -317,9 +322,7 @@ def seed_stability(estimator: Any, X: Any, y: Any = None, *, n_seeds: int = 5) -
     last = f"{estimator.steps[-1][0]}__" if hasattr(estimator, "steps") else ""
     name = f"{last}random_state"
     copies = [clone(estimator).set_params(**{name: seed}).fit(X) for seed in range(n_seeds)]
-    correlation = np.atleast_2d(spearmanr([copy.score_samples(X) for copy in copies], axis=1)[0])
-    if n_seeds == 2:
-        return float(correlation[0, 0])
+    correlation = np.corrcoef(rankdata([copy.score_samples(X) for copy in copies], axis=1))
     return float(correlation[np.triu_indices(n_seeds, 1)].mean())
 
 
@@ -345,5 +348,5 @@ def _score(estimator: Any, rows: np.ndarray, like: Any) -> np.ndarray:
 
 
 def _like(rows: np.ndarray, table: Any) -> Any:
-    """Give rows the column names of a table, where it has some."""
-    return type(table)(rows, columns=table.columns) if hasattr(table, "columns") else rows
+    """Give rows the column names of a table, of pandas or polars, where it has some."""
+    return pd.DataFrame(rows, columns=table.columns) if hasattr(table, "columns") else rows

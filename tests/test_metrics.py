@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 from scipy.stats import norm
 from sklearn.ensemble import IsolationForest
@@ -10,7 +11,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from aedetect import Autoencoder, KernelAutoencoder, PCADetector
+from aedetect import Autoencoder, PCADetector
 from aedetect.metrics import (
     OutlierScorer,
     excess_mass,
@@ -122,6 +123,14 @@ def test_pca_advantage_is_zero_for_pca_and_positive_for_curves(rng):
     assert pca_advantage(scaled, X[400:]) < 0.01
 
 
+def test_pca_advantage_wants_rows_that_components_cannot_learn_by_heart(digits):
+    rows = np.random.default_rng(0).permutation(digits)
+    detector = PCADetector(latent_dim=8).fit(rows[:900])
+    assert -0.6 < pca_advantage(detector, rows[900:940]) < pca_advantage(detector, rows[900:]) < 0
+    with pytest.raises(ValueError, match="X has 39 rows, fewer than 40: 5 per unit"):
+        pca_advantage(detector, rows[900:939])
+
+
 def test_synthetic_outliers_are_harder_for_a_bad_detector(digits):
     good, bad = (PCADetector(latent_dim=n).fit(digits[:900]) for n in (16, 1))
     assert synthetic_auroc(good, digits[900:]) > synthetic_auroc(bad, digits[900:]) + 0.05
@@ -130,10 +139,12 @@ def test_synthetic_outliers_are_harder_for_a_bad_detector(digits):
 
 def test_criteria_take_tables_and_any_detector(rng):
     frame = pd.DataFrame(rng.standard_normal((300, 3)), columns=list("abc"))
-    for model in (IsolationForest(random_state=0), KernelAutoencoder()):
-        model.fit(frame)
-        for criterion in (excess_mass, mass_volume, synthetic_auroc):
-            assert np.isfinite(criterion(model, frame))
+    for table in (frame, polars.from_pandas(frame)):
+        for model in (IsolationForest(random_state=0), PCADetector()):
+            model.fit(table)
+            for criterion in (excess_mass, mass_volume, synthetic_auroc):
+                assert criterion(model, table) == criterion(model, frame)
+        assert pca_advantage(model, table) == pca_advantage(model, frame)
 
 
 def test_stability_of_seeds(digits):

@@ -45,7 +45,8 @@ class AnomalyDetector(Detector):
     n_estimators : int, default=4
         Number of networks in the stack.
     max_items : int, default=20000
-        Maximum number of rows remembered. From a table with more than twice as many rows, or with
+        Maximum number of rows remembered; the trimmed memory of ``trim="auto"`` has a quarter of
+        it. From a table with more than twice as many rows, or with
         more than 2**24 values, rows are drawn at random to learn from: twice `max_items`, or as
         many as hold so many values, but at least 1,000.
     random_state : int, RandomState or None, default=None
@@ -54,7 +55,8 @@ class AnomalyDetector(Detector):
     Attributes
     ----------
     core_ : ndarray of int
-        Indices of the training rows that count as normal.
+        Indices of training rows that count as normal: those that the networks learned from, at most
+        `max_items`, or a quarter as many with ``trim="auto"``, which are drawn at random.
     column_medians_ : ndarray of shape (n_features,)
         Replacements for missing values.
     offset_ : float
@@ -104,15 +106,22 @@ class AnomalyDetector(Detector):
         every, some = np.arange(len(rows)), some_of(len(rows), CALIBRATION, seed)
 
         tails, of_tails = surprise_of(*Tails.of(Rows(rows, every), every), every)
+        trims = [0.0, ASSUMED_TRIM] if self.trim == "auto" else [self.trim]
+        sizes = self.max_items, self.max_items // 4  # a second memory is of fewer
+        views = [
+            Rows(rows, self._core(rows, trim, of_tails, size, seed))
+            for trim, size in zip(trims, sizes, strict=False)
+        ]
         memories: list[Surprise] = []
         of_memories: list[np.ndarray] = []
-        for trim in [0.0, ASSUMED_TRIM] if self.trim == "auto" else [self.trim]:
-            core = self._core(rows, trim, of_tails, self.max_items // (4 if memories else 1), seed)
-            known, normal, bandwidth = Rows(rows, core), np.isin(some, core), 1.0 if trim else 0.5
-            memory, of_memory = surprise_of(*Memory.of(known, some, bandwidth), normal)
+        for trim, view in zip(trims, views, strict=True):
+            parts = Memory.of(view, some, 1.0 if trim else 0.5)
+            memory, of_memory = surprise_of(*parts, np.isin(some, view.core))
             memories.append(memory)
             of_memories.append(of_memory)
-        swaps, of_swaps = surprise_of(*Swaps.of(known, some, self.n_estimators, seed), normal)
+        core = views[-1].core  # trimmed, if any is
+        nets = Swaps.of(views[-1], some, self.n_estimators, seed)
+        swaps, of_swaps = surprise_of(*nets, np.isin(some, core))
 
         self.core_ = drawn[core]
         others = [tails, swaps]

@@ -192,7 +192,8 @@ class Detector(
         -------
         ndarray of shape (n_samples, n_features), float64
             Nonnegative; NaN wherever `X` is NaN. The mean over a row's observed values is minus
-            its score, unless the detector scores by a likelihood.
+            its score, unless the detector scores by a likelihood, or is an ensemble whose members
+            see some columns each or combine their errors in another way than by the mean.
         """
         rows = self._scorable(X)
         errors = in_blocks(self.model_, self.model_.errors, rows)

@@ -86,7 +86,7 @@ class ConformalDetector(Wrapper):
     calibration_size: Share = 0.25
     cv: Annotated[int, Range(2)] = 5
     n_jobs: int | None = None
-    random_state: int | np.random.RandomState | None = None
+    random_state: Annotated[int, Range(0, 2**32 - 1)] | np.random.RandomState | None = None
 
     @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -152,14 +152,15 @@ class ConformalDetector(Wrapper):
         return seed if isinstance(seed, np.random.RandomState) else np.random.RandomState(seed)
 
     def _calibrate(self, scores: np.ndarray) -> None:
-        if self.alpha * (len(scores) + 1) < 1:
+        smallest = 1 / (len(scores) + 1)
+        if self.alpha < smallest:
             warn(
                 f"alpha={self.alpha} flags nothing with {len(scores)} calibration rows: their "
-                f"smallest p-value is {1 / (len(scores) + 1):.2g}. Calibrate on more rows."
+                f"smallest p-value is {smallest:.2g}. Calibrate on more rows."
             )
         self.__dict__.pop("estimators_", None)
         self.calibration_scores_, self.offset_ = np.sort(scores), -np.inf
-        if self.alpha * (len(scores) + 1) >= 1:
+        if self.alpha >= smallest:
             self.offset_ = calibrated_threshold(self.calibration_scores_, self.alpha)
 
     def recalibrate(self, X: Any) -> Self:

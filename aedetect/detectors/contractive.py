@@ -1,6 +1,5 @@
 """Contractive autoencoder: the code should hardly move when the row does."""
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +21,6 @@ from ..params import NotNegative
 from .autoencoder import Autoencoder
 
 
-@dataclass(frozen=True, eq=False)
 class Contractive(Objective):
     """``error(x_hat, x) + contraction * ||dz/dx||^2``."""
 

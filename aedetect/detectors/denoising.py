@@ -1,7 +1,6 @@
 """Denoising autoencoder: rebuild the clean row from a corrupted one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -13,12 +12,11 @@ from ..models.frame import Frame
 from ..networks.layers import Coder
 from ..objectives.base import Objective, Weight
 from ..objectives.corruption import Corruption, GaussianNoise
-from ..params import NotNegative, is_ours
+from ..params import NotNegative, check, is_ours
 from ..rows.inputs import readable
 from .autoencoder import Autoencoder
 
 
-@dataclass(frozen=True, eq=False)
 class Denoising(Objective):
     """``error(decode(encode(x~)), x) + sparsity * mean_j |z_j|``, x~ a corruption of x.
 
@@ -46,6 +44,11 @@ class Denoising(Objective):
         mean, scale, means = (unit.to(x) for unit in self._units)
         complete = torch.where(x.isnan(), means, x) if self.gaps else x
         spoiled = (self.corruption or GaussianNoise())(complete * scale + mean, generator)
+        if spoiled.shape != x.shape:
+            raise ValueError(
+                f"corruption={self.corruption!r} made {tuple(spoiled.shape)} of rows "
+                f"{tuple(x.shape)}; expected the same shape."
+            )
         return x, (spoiled - mean) / scale
 
     def loss(self, net: Coder, x: Tensor, corrupted: Tensor) -> Tensor:  # type: ignore[override]
@@ -134,6 +137,12 @@ class DenoisingAutoencoder(Autoencoder):
             return super().fit(X, y)
         finally:
             self.__dict__.pop("_corrupted")
+
+    def _check_params(self) -> Self:
+        super()._check_params()
+        if isinstance(self.corruption, Corruption):
+            check(self.corruption)
+        return self
 
     def _of_rows(self, X: np.ndarray, frame: Frame, means: np.ndarray) -> dict[str, Any]:
         return {"frame": frame, "column_means": means, "paired": self._corrupted is not None}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..chance import seeded
 from ..models.base import learned
 from ..models.frame import Frame
+from ..models.scores import in_blocks
 from ..networks.layers import Coder
 from ..params import Count, NotNegative, Range, refuse_unless
 from ..rows.inputs import readable
@@ -82,7 +83,7 @@ class LatentTools(Detector):
         """
         refuse_unless(Count, "n", n)
         ends = np.stack([a, b])
-        start, end = self.transform(ends)
+        start, end = in_blocks(self.model_, self.model_.codes, self._validate(ends))
         share = np.linspace(0, 1, n)[:, None]
         rows = self.inverse_transform((1 - share) * start + share * end)
         return self._from_rows(rows, (n, *ends.shape[1:])) if ends.ndim > 2 else rows
@@ -178,9 +179,9 @@ class LatentTools(Detector):
         z = start.clone().requires_grad_()
         optimizer = torch.optim.Adam([z], lr=learning_rate)
         for _ in range(n_steps):
-            optimizer.zero_grad()
             with torch.enable_grad():
-                (objective.error.of(net.decode(z), x) * mask).sum().backward()
+                error = (objective.error.of(net.decode(z), x) * mask).sum()
+            (z.grad,) = torch.autograd.grad(error, z)
             optimizer.step()
         arrived = net.decode(z.detach()).isfinite().all(-1, keepdim=True)
         return torch.where(arrived, z.detach(), start)

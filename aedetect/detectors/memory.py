@@ -1,7 +1,6 @@
 """Memory autoencoder: codes are put together from remembered items of normal data."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from ..params import Count, NotNegative, Positive
 from .autoencoder import Autoencoder
 
 
-@dataclass(frozen=True, eq=False)
 class MemoryObjective(Objective):
     """``error(x_hat, x) + entropy * H(w)``; the code is ``sum_i w_i m_i``, of items m_i."""
 

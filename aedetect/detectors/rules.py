@@ -186,9 +186,15 @@ class AlertBudget(Rule):
         share = self.alerts / self.rows
         if share > 1:
             raise ValueError(f"alerts={self.alerts} is more than rows={self.rows}.")
-        few = share * len(scores) < 10
-        rule = Tail(alpha=share) if few and len(scores) >= 100 else Quantile(share=share)
-        return rule(scores)
+        if share * len(scores) >= 10 or len(scores) < 100:
+            return Quantile(share=share)(scores)
+        try:
+            return Tail(alpha=share)(scores)
+        except ValueError as error:
+            raise ValueError(
+                f"alerts={self.alerts} of rows={self.rows} is a smaller share than {len(scores)} "
+                "scores tell, as many of them are equal. Set more alerts, or use more rows."
+            ) from error
 
 
 class FromLabels(Rule):

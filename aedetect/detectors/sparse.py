@@ -1,13 +1,13 @@
 """Sparse autoencoder: few units of the code may be active at a time."""
 
 import math
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..models.scores import in_blocks
 from ..networks.base import Network
 from ..networks.layers import Coder, Layered
 from ..objectives.base import Objective, Weight
@@ -17,7 +17,6 @@ from .autoencoder import Autoencoder
 ACTIVE = 1e-3  # a unit beyond this counts as active
 
 
-@dataclass(frozen=True, eq=False)
 class Sparse(Objective):
     """``error(x_hat, x) + sparsity * S(z)``, of the code or of all layers of the encoder."""
 
@@ -37,7 +36,11 @@ class Sparse(Objective):
         """Return the activations (K, n, units) that are to be few, the code last."""
         if self.layers == "code":
             return [net.encode(x)]
-        assert isinstance(net, Layered)
+        if not isinstance(net, Layered):
+            raise TypeError(
+                f"layers='hidden' penalises the layers of a Layered network; the network built is "
+                f"a {type(net).__name__}. Set layers='code'."
+            )
         return [activation.flatten(2) for activation in net.activations(x)]
 
     def _penalty(self, z: Tensor) -> Tensor:
@@ -121,6 +124,6 @@ class SparseAutoencoder(Autoencoder):
     objective = Sparse
 
     def _after_training(self, X: np.ndarray) -> None:
-        codes = np.abs(self.model_.codes(X))
+        codes = np.abs(in_blocks(self.model_, self.model_.codes, X))
         self.activation_rates_ = codes.mean(axis=0)
         self.active_share_ = float((codes > ACTIVE).mean())

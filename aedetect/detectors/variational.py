@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -19,7 +19,6 @@ from .autoencoder import Autoencoder
 from .posterior import PosteriorTools, divergences
 
 
-@dataclass(frozen=True, eq=False)
 class Variational(Objective):
     """``(-log p(x|z) + beta * KL(q(z|x) || N(0, I))) / n_features``, z drawn from q(z|x)."""
 

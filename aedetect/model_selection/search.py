@@ -51,7 +51,8 @@ class _StackedSearch:
         X, y = indexable(X, y)
         resolved = self._resolved()
         given = {name: getattr(self, name) for name in ("estimator", "cv", "n_jobs", *resolved)}
-        folds = list(check_cv(self.cv, y).split(X, y, params.get("groups")))
+        rows, splits = np.arange(n_rows(X)), check_cv(self.cv, y).split(X, y, params.get("groups"))
+        folds = [(rows[train], rows[test]) for train, test in splits]  # lists and masks as well
         data, limits = (X, y, folds), (self.max_stack_bytes, self.n_jobs)
         thresholds = not ranks_only(self.scoring)
         stacks = Stacks(clone(self.estimator), *data, *limits, thresholds=thresholds)
@@ -61,7 +62,7 @@ class _StackedSearch:
             self.n_jobs = 1  # what is left to do is scoring, here
             self.__dict__.update(resolved)
             with config_context(enable_metadata_routing=False), parallel_config("sequential"):
-                super().fit(X, y, rows=np.arange(n_rows(X)))  # type: ignore[misc]
+                super().fit(X, y, rows=rows)  # type: ignore[misc]
         finally:
             del self._stacks
             self.__dict__.update(given)

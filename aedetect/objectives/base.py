@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, dataclass_transform
 
 import torch
 from torch import Tensor, nn
@@ -16,13 +16,15 @@ from .errors import ERRORS, Error
 Weight = float | Tensor  # (K, 1) where the models of a stack differ
 
 
+@dataclass_transform(eq_default=False, frozen_default=True)
 @dataclass(frozen=True, eq=False)
 class Objective(Record):
     """Rebuild rows: the loss of a row is the mean error over its observed columns.
 
     An objective is a handful of numbers and pure functions of a network and rows, for K models at
-    once. A variant adds fields, whose values come from the estimator's parameters of the same
-    names, and overrides what its equation changes. All randomness comes from `draw`.
+    once. A variant, a frozen dataclass like this one without being decorated, adds fields, whose
+    values come from the estimator's parameters of the same names, and overrides what its equation
+    changes. All randomness comes from `draw`.
 
     Attributes
     ----------
@@ -45,6 +47,10 @@ class Objective(Record):
     heads: ClassVar[int] = 1
     rebuilds: ClassVar[bool] = True
     free: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclass(frozen=True, eq=False)(cls)
 
     def draw(self, x: Tensor, latent_dim: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Arguments of `loss` for one model: its rows (n, d) first, then whatever is random."""

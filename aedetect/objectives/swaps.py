@@ -1,7 +1,5 @@
 """Swaps: a network learns to tell which values of a row come from another row."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,7 +11,6 @@ LEAST, MOST = 0.05, 0.5  # share of a row's values that are swapped
 NOISE = 0.3  # standard deviation of the noise added to them
 
 
-@dataclass(frozen=True, eq=False)
 class Swapping(Objective):
     """The network's outputs are the log-odds that each value was swapped.
 

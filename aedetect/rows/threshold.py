@@ -59,7 +59,9 @@ def p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
 
 def calibrated_threshold(calibration: np.ndarray, alpha: float = FALSE_ALARMS) -> float:
     """Score below which p-values are at most alpha, or the lowest one where none can be."""
-    return float(calibration[max(int(alpha * (len(calibration) + 1)) - 1, 0)])
+    cuts = np.append(calibration, np.inf)
+    found = np.arange(1, len(cuts) + 1) / len(cuts) <= alpha  # p-values below each cut, as rounded
+    return float(cuts[max(int(found.sum()) - 1, 0)])
 
 
 def some_of(n: int, at_most: int = MOST, seed: int = 0) -> np.ndarray:

@@ -90,11 +90,11 @@ class Chain:
 
     def new_batch(self, b: int) -> _Batch:
         """Allocate for batches of b rows, and take all views once."""
-        bias = int(self.affines[0].bias)
         widths = [self.affines[0].n_in, *(affine.weight.shape[-1] for affine in self.affines)]
         ones = [self._matrix(b, width + 1).fill_(1) for width in widths[:-1]]  # [h_l, 1]
         ones.append(self._matrix(b, widths[-1]))
-        inputs = [h[..., : width + bias] for h, width in zip(ones, widths, strict=True)]
+        ends = [affine.n_in + affine.bias for affine in self.affines]
+        inputs = [h[..., :end] for h, end in zip(ones, ends, strict=False)]
         deltas = [self._matrix(b, width) for width in widths]
         layers = []
         for i, affine in enumerate(self.affines):

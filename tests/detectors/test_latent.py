@@ -1,5 +1,7 @@
 """Walking, drawing and filling gaps in the space of codes; the encoder on its own."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -31,6 +33,18 @@ def test_interpolation_of_images_gives_images(model, digits):
     path = model.interpolate(images[0], images[1], n=4)
     assert path.shape == (4, 8, 8)
     np.testing.assert_array_equal(path.reshape(4, 64), model.interpolate(digits[0], digits[1], n=4))
+
+
+def test_interpolation_wants_no_table_of_codes(model, digits):
+    in_pandas = deepcopy(model).set_output(transform="pandas")
+    expected = model.interpolate(digits[0], digits[1])
+    np.testing.assert_array_equal(in_pandas.interpolate(digits[0], digits[1]), expected)
+
+
+def test_completion_leaves_no_gradient_behind(model, digits):
+    parameters = list(model.model_.net.parameters())
+    model.complete(np.where(digits[:5] > 0.9, np.nan, digits[:5]), n_steps=2)
+    assert all(parameter.grad is None for parameter in parameters)
 
 
 def test_middle_of_a_path_is_nearer_to_the_data_than_a_fading(model, digits):

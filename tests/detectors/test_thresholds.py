@@ -125,6 +125,15 @@ def test_few_calibration_rows_are_told_of(rows):
     assert (detector.predict(100 * rows) == 1).all()
 
 
+@pytest.mark.parametrize(("alpha", "n"), [(0.29, 99), (0.57, 99), (1 / 49, 48), (1.0, 20)])
+def test_what_is_flagged_is_what_p_values_say(alpha, n, rows):
+    fitted = LikePyOD().fit(rows)
+    detector = ConformalDetector(estimator=fitted, prefit=True, alpha=alpha).fit(rows[:n])
+    flagged = detector.predict(rows) == -1
+    np.testing.assert_array_equal(flagged, detector.p_values(rows) <= alpha)
+    assert flagged.any()
+
+
 @pytest.mark.parametrize("method", ["split", "cross", "jackknife+"])
 def test_a_failed_fit_leaves_a_conformal_detector_as_it_was(method, rows):
     detector = ConformalDetector(estimator=LikePyOD(), method=method, random_state=0)
@@ -135,6 +144,12 @@ def test_a_failed_fit_leaves_a_conformal_detector_as_it_was(method, rows):
     with pytest.raises(ValueError, match="5 features"):
         detector.set_params(prefit=True, estimator=PCADetector().fit(rows)).fit(rows[:, :4])
     np.testing.assert_array_equal(detector.score_samples(rows), expected)
+
+
+@pytest.mark.parametrize("method", ["split", "cross"])
+def test_seeds_that_cannot_be_are_named(method, rows):
+    with pytest.raises(ValueError, match="ConformalDetector: random_state=-1; expected an integer"):
+        ConformalDetector(method=method, random_state=-1).fit(rows)
 
 
 def test_false_discoveries_are_few(rng):
@@ -191,6 +206,8 @@ def test_an_alert_budget_is_kept(rng):
         assert 0.2 * alerts < (new < offset).sum() / 10 < 3 * alerts
     with pytest.raises(ValueError, match="more than rows"):
         AlertBudget(alerts=11, rows=10)(learned)
+    with pytest.raises(ValueError, match="alerts=1 of rows=1000 is a smaller share than 301 score"):
+        AlertBudget(alerts=1, rows=1000)(np.r_[np.zeros(300), -1])
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingGridSearchCV,
+    KFold,
     RandomizedSearchCV,
     cross_val_score,
 )
@@ -127,6 +128,27 @@ def test_everything_is_trained_together_and_nothing_twice(labelled, monkeypatch,
     assert len(alone) == 1  # the refit
     assert not caplog.messages
     assert (search.cv_results_["mean_fit_time"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [list, lambda rows: rows.astype(np.int32), lambda rows: np.isin(np.arange(200), rows)],
+    ids=["lists", "int32", "masks"],
+)
+def test_folds_may_be_lists_and_masks(form, labelled, monkeypatch):
+    fit, alone = Autoencoder.fit, []
+    monkeypatch.setattr(
+        Autoencoder, "fit", lambda self, X, y=None: alone.append(1) or fit(self, X, y)
+    )
+    folds = list(KFold(2).split(labelled[0]))
+    model, grid = Autoencoder(**SMALL), {"latent_dim": [2, 3]}
+    given = [(form(train), form(test)) for train, test in folds]
+    found, expected = (
+        StackedGridSearchCV(model, grid, cv=cv, refit=False).fit(labelled[0]).cv_results_
+        for cv in (given, folds)
+    )
+    np.testing.assert_array_equal(found["mean_test_score"], expected["mean_test_score"])
+    assert not alone
 
 
 @pytest.mark.parametrize("frame", [True, False])

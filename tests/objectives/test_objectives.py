@@ -18,13 +18,18 @@ from aedetect import (
     Dense,
     GaussianNoise,
     KernelAutoencoder,
+    MaskingNoise,
     MemoryAutoencoder,
     SparseAutoencoder,
     Tied,
     VariationalAutoencoder,
 )
 from aedetect.chance import seeded
+from aedetect.detectors.sparse import Sparse
+from aedetect.models.trained import TrainedModel
+from aedetect.networks import Coder
 from aedetect.objectives.base import Objective, build
+from aedetect.rows.blocks import CHUNK
 from aedetect.training.loop import Flat, autograd, make_step, minimise
 
 pytestmark = [  # too few epochs
@@ -393,6 +398,11 @@ def test_images_are_completed_as_images(digits):
     assert np.isfinite(completed).all()
 
 
+def test_hidden_layers_of_a_network_that_has_none_are_not_penalised():
+    with pytest.raises(TypeError, match="layers='hidden' penalises .* is a Coder. Set layers='cod"):
+        Sparse(layers="hidden").loss(Coder(), torch.zeros(1, 2, 3))
+
+
 def test_gaps_in_corrupted_rows_are_filled_by_column_means(digits, rng):
     X, lost = digits[:100], rng.random((100, 64)) < 0.3
     model = DenoisingAutoencoder(latent_dim=4, epochs=5, random_state=0)
@@ -401,3 +411,46 @@ def test_gaps_in_corrupted_rows_are_filled_by_column_means(digits, rng):
         for filling in (np.nan, X.mean(axis=0))
     )
     np.testing.assert_allclose(by_gaps, by_means, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("corruption", "message"),
+    [
+        (MaskingNoise(rate=7), "MaskingNoise: rate=7; expected a number at least 0 and at most 1"),
+        (lambda x, _: x[:1], r"corruption=<function .* made \(1, 64\) of rows \(8, 64\)"),
+        (lambda x, _: x[:, :1], r"corruption=<function .* made \(8, 1\) of rows \(8, 64\)"),
+    ],
+    ids=["rate", "a row", "a column"],
+)
+def test_corruptions_that_cannot_be_are_refused(corruption, message, digits):
+    with pytest.raises(ValueError, match=message):
+        DenoisingAutoencoder(corruption=corruption, epochs=1).fit(digits[:32])
+
+
+def test_codes_of_many_rows_are_found_block_by_block(rng, monkeypatch):
+    sizes, codes = [], TrainedModel.codes
+    monkeypatch.setattr(
+        TrainedModel, "codes", lambda self, X: sizes.append(len(X)) or codes(self, X)
+    )
+    X = rng.standard_normal((3 * CHUNK, 3))
+    model = SparseAutoencoder(latent_dim=2, epochs=1, contamination=0, random_state=0).fit(X)
+    assert max(sizes) <= CHUNK
+    expected = np.abs(model.transform(X)).mean(axis=0)
+    np.testing.assert_allclose(model.activation_rates_, expected, rtol=1e-6)
+
+
+def test_fields_of_an_objective_are_the_estimators_parameters(digits):
+    class Shrinking(Objective):
+        shrinkage: float = 0.1
+
+        def loss(self, net, x):
+            z = net.encode(x)
+            return self.row_error(net.decode(z), x) + self.shrinkage * z.square().mean(-1)
+
+    class ShrinkingAutoencoder(Autoencoder):
+        shrinkage: float = 0.1
+
+        objective = Shrinking
+
+    model = ShrinkingAutoencoder(shrinkage=3.0, epochs=5, random_state=0).fit(digits[:99])
+    assert model.model_.objective.shrinkage == 3.0

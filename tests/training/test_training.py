@@ -8,7 +8,7 @@ import torch
 
 from aedetect import Dense, Tied
 from aedetect.chance import seeded
-from aedetect.networks import ACTIVATIONS
+from aedetect.networks import ACTIVATIONS, Affine, Layered
 from aedetect.objectives.errors import ERRORS
 from aedetect.objectives.jacobian import jacobian_norm
 from aedetect.training.by_hand import by_hand
@@ -67,6 +67,23 @@ def test_layers_by_hand_equal_autograd(activation, output, loss, k, bias):
         torch.testing.assert_close(total, expected)
         found = torch.cat(flat.parts(flat.gradient))
         torch.testing.assert_close(found, gradient, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("biased", [*itertools.product([True, False], repeat=3)])
+@pytest.mark.parametrize("k", [1, 3])
+def test_layers_by_hand_may_differ_in_having_a_bias(k, biased):
+    generators = [seeded(seed) for seed in range(k)]
+    widths = itertools.pairwise((7, 5, 3, 7))
+    layers = [
+        Affine(generators, *pair, "tanh", bias) for pair, bias in zip(widths, biased, strict=True)
+    ]
+    net = Layered(layers[:2], layers[2:])
+    flat = Flat.of(net)
+    X, rows = torch.rand(50, 7, generator=seeded(9)), torch.arange(k * 9).view(k, 9)
+    expected = autograd(rowwise(net), flat, X)(rows)
+    gradient = flat.gradient.clone()
+    torch.testing.assert_close(autograd(rowwise(by_hand(net)), flat, X)(rows), expected)
+    torch.testing.assert_close(flat.gradient, gradient)
 
 
 @pytest.mark.parametrize("k", [1, 3])
