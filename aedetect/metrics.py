@@ -101,10 +101,9 @@ class OutlierScorer:
 def pca_advantage(estimator: Any, X: Any, y: Any = None) -> float:
     """Share of PCA's error that a detector saves on held-out rows, at equal code width.
 
-    PCA is fitted to the held-out rows themselves, so it is further ahead the fewer they are: on
-    digits, a `PCADetector` gets -0.2 with 10 rows per unit of the code, -0.05 with 40.
-    Misleads where anomalous rows are also rebuilt well: a wider network saves more and detects
-    less, and noise that cannot be compressed counts for as much as structure that can.
+    PCA is fitted to these rows themselves, so it is further ahead the fewer they are: on digits,
+    a `PCADetector` gets -0.2 with 10 rows per unit of the code. Misleads where anomalous rows are
+    rebuilt well, too: a wider network saves more and detects less.
 
     Parameters
     ----------
@@ -138,9 +137,7 @@ def pca_advantage(estimator: Any, X: Any, y: Any = None) -> float:
     rows = np.asarray(table, dtype=np.float64)
     rows = filled(rows, column_means(rows))
     if not hasattr(model, "latent_dim_"):
-        raise TypeError(
-            f"{type(model).__name__} has no code of a width (latent_dim_) that PCA could be given."
-        )
+        raise TypeError(f"{type(model).__name__} has no code width (latent_dim_) to give PCA.")
     if model.latent_dim_ >= rows.shape[1]:
         raise ValueError(
             f"latent_dim_={model.latent_dim_} is not below the {rows.shape[1]} columns, so PCA "

@@ -36,8 +36,7 @@ class _StackedSearch:
         y : array-like of shape (n_samples,), optional
             Labels for the scorer and the splitter.
         **params : dict
-            ``groups`` for the splitter. With any others, which go to the estimator's ``fit``,
-            nothing is stacked.
+            ``groups`` for the splitter. With others, for the estimator's ``fit``, nothing stacks.
 
         Returns
         -------
