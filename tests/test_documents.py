@@ -93,7 +93,7 @@ def test_commands_say_what_the_document_says(tmp_path, monkeypatch):
             )
             assert sorted(told) == sorted(expected), command
             n_commands += 1
-    assert n_commands == 9
+    assert n_commands == 10
 
 
 @pytest.mark.parametrize("public", PUBLIC, ids=lambda f: f.__qualname__)

@@ -91,7 +91,8 @@ def _summary(
     n, flagged = len(points), int((points["label"] == -1).sum())
     where = "" if output is None else f" All points are in {output}."
     return (
-        f"{table}: {len(alarms)} intervals with {flagged} of {n} points flagged, by windows of "
+        f"{table}: {len(alarms)} interval{'s' * (len(alarms) != 1)} with {flagged} of {n} points "
+        f"flagged, by windows of "
         f"{detector.window_.length_} points. Of {n} normal points, about {FALSE_ALARMS * n:.0f} "
         f"would be.{where}"
     )

@@ -294,8 +294,8 @@ def _of_series(encoder: TableEncoder) -> list[str]:
     if len(encoder.columns_) > 1 or GOES_ON not in encoder.left_out_.values():
         return []
     return [
-        "Each value is scored by itself, whatever came before and after it; give values of the "
-        "time before as further columns to have them looked at."
+        "Each value is scored by itself, whatever came before and after it; aedetect series looks "
+        "at them in the order of time."
     ]
 
 

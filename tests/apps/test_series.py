@@ -48,8 +48,9 @@ def test_the_interval_its_series_and_its_channel_are_named(table, tmp_path):
     worst_point = points.loc[points["score"].idxmin()]
     assert worst_point["unit"] == "two"
     assert pd.Timestamp(worst_point["time"]) == worst["peak"]
-    assert f"{len(alarms)} intervals with {(points['label'] == -1).sum()} of 1920 points" in (
-        result.stderr
+    assert (
+        f"{len(alarms)} interval{'s' * (len(alarms) != 1)} with {(points['label'] == -1).sum()} of 1920 points"
+        in (result.stderr)
     )
 
 
