@@ -1,5 +1,6 @@
 """``aedetect series``: intervals of a table in the order of time."""
 
+import re
 from io import StringIO
 
 import numpy as np
@@ -48,10 +49,8 @@ def test_the_interval_its_series_and_its_channel_are_named(table, tmp_path):
     worst_point = points.loc[points["score"].idxmin()]
     assert worst_point["unit"] == "two"
     assert pd.Timestamp(worst_point["time"]) == worst["peak"]
-    assert (
-        f"{len(alarms)} interval{'s' * (len(alarms) != 1)} with {(points['label'] == -1).sum()} of 1920 points"
-        in (result.stderr)
-    )
+    flagged = (points["label"] == -1).sum()
+    assert re.search(f"{len(alarms)} intervals? with {flagged} of 1920 points", result.stderr)
 
 
 def test_another_table_may_be_learned_from(table, tmp_path):
