@@ -324,7 +324,7 @@ def test_a_row_without_a_value_is_the_strangest(estimator, tumours):
     assert detector.predict(X[:1]).tolist() == [-1]
     assert np.isfinite(detector.score(X))
     assert 0 < roc_auc_score(truth, scores) < 1
-    means = train.mean(axis=0, keepdims=True)
+    means = getattr(detector, "column_medians_", train.mean(axis=0))[None]
     for method in ("transform", "reconstruct"):
         found, of_means = (getattr(detector, method)(row) for row in (X[:1], means))
         drawn = getattr(detector, "bootstrap", False)  # then its members' means are others
