@@ -77,7 +77,7 @@ class PyOD:
     def __init__(self, make: Callable[..., Any]) -> None:
         self.make = make
 
-    def fit(self, X: np.ndarray) -> "PyOD":
+    def fit(self, X: np.ndarray, y: object = None) -> "PyOD":
         self.detector = self.make().fit(X)
         return self
 
