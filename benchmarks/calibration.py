@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import f1_score
@@ -71,18 +72,18 @@ def peers() -> dict[str, Any]:
     return found | {"PyOD kNN": PyOD(KNN), "PyOD AE": PyOD(AutoEncoder)}
 
 
-class PyOD:
+class PyOD(BaseEstimator):
     """A detector of PyOD, as it comes: it flags a tenth of the training rows."""
 
     def __init__(self, make: Callable[..., Any]) -> None:
         self.make = make
 
     def fit(self, X: np.ndarray, y: object = None) -> "PyOD":
-        self.detector = self.make().fit(X)
+        self.detector_ = self.make().fit(X)
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        return 1 - 2 * self.detector.predict(X)
+        return 1 - 2 * self.detector_.predict(X)
 
 
 def seeded(detector: Any, seed: int, **params: Any) -> Any:
