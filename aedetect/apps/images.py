@@ -11,6 +11,7 @@ from ..detectors.patches import PatchDetector
 from ..files import whole_file
 from ..images.filter import ImageFilter
 from ..images.reading import read_images
+from ..rows.threshold import p_values
 from ..tables.writing import write_csv
 from .report.page import style_and_hash, template
 
@@ -46,12 +47,11 @@ def compared(
     patches = PatchDetector(size=min(SIZE, *sides), random_state=seed)
     detector = Pipeline([("filter", ImageFilter(standardize=True)), ("patches", patches)])
     detector.fit(known.pixels)
-    Z = detector[:-1].transform(new.pixels)
-    maps = patches.error_maps(Z)
+    maps = patches.error_maps(detector[:-1].transform(new.pixels))
 
     table = pd.DataFrame({"image": new.names, "score": patches.score_maps(maps)})
     if hasattr(patches, "calibration_scores_"):
-        table["p_value"] = patches.p_values(Z)
+        table["p_value"] = p_values(table["score"].to_numpy(), patches.calibration_scores_)
     table["label"] = np.where(table["score"] >= patches.offset_, 1, -1)
     table["overlay"] = [f"overlays/{i + 1:05}.png" for i in range(len(table))]
 

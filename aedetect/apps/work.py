@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -102,22 +103,23 @@ def detected(
         flagged = scores < np.partition(scores, k := round(contamination * len(scores)))[k]
     found["label"] = np.where(flagged, -1, 1)
 
-    def verdict(k: int, n: int) -> str:
-        if contamination != "auto":
-            return f"{table}: {k} of {n} rows flagged, the share of {contamination:g} asked for."
-        if k == 0:
-            return f"{table}: none of {n} rows stands out from the others beyond chance."
-        if k < 5:
-            return (
-                f"{table}: {k} of {n} rows stand out; about one in ten such rows is a false alarm."
-            )
-        return (
-            f"{table}: {k} of {n} rows stand out; expect about {max(1, round(FDR * k))} of them to "
-            "be a false alarm."
-        )
-
+    verdict = partial(_verdict, table, contamination)
     notes += _compared(pipeline[-1]) + _of_series(pipeline[0])
     return Found([(found, truth)], verdict, notes)
+
+
+def _verdict(table: Path, contamination: Any, k: int, n: int) -> str:
+    """What it means that k of n rows are flagged."""
+    if contamination != "auto":
+        return f"{table}: {k} of {n} rows flagged, the share of {contamination:g} asked for."
+    if k == 0:
+        return f"{table}: none of {n} rows stands out from the others beyond chance."
+    if k < 5:
+        return f"{table}: {k} of {n} rows stand out; about one in ten such rows is a false alarm."
+    return (
+        f"{table}: {k} of {n} rows stand out; expect about {max(1, round(FDR * k))} of them to be "
+        "a false alarm."
+    )
 
 
 def _stands_out(pipeline: Pipeline, rows: pd.DataFrame, scores: np.ndarray) -> np.ndarray:
