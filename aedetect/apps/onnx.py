@@ -219,8 +219,10 @@ def _compare(data: bytes, detector: Any, X: np.ndarray, offset: float) -> None:
     """Raise where the graph scores or decides otherwise than the detector."""
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors: it tells of nodes that it cannot fold
     try:
-        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # of many kinds
         raise TypeError(f"onnxruntime cannot run the graph in float64: {error}") from error
     score, decision, label = session.run(None, {"X": X})

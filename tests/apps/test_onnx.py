@@ -283,7 +283,8 @@ def test_scores_are_compared_where_no_threshold_is(rows, path, monkeypatch):
 
 def test_leaves_no_trace(rows, path, capfd):
     level = logging.getLogger("torch.onnx").level
-    aedetect.export_onnx(Autoencoder(**QUICK).fit(rows), path)
+    for detector in (Autoencoder(**QUICK), AnomalyDetector(n_estimators=1, random_state=0)):
+        aedetect.export_onnx(detector.fit(rows), path)
     assert logging.getLogger("torch.onnx").level == level
     assert capfd.readouterr() == ("", "")
 
