@@ -8,15 +8,12 @@ where DIR holds ``images`` and ``adbench``:
   `make_image_detector` were chosen with ``--choose``, which sees training images only.
 - mvtec: ``MVTec-AD_*.npz`` of ADBench, one vector of 512 features an image. Half of the normal ones
   are learned from, all others are scored; mean of ``--seeds`` random halves.
-- tiles: ``mt_free_128.npz``, ``mt_defect_128.npz``, halved to 64 x 64 pixels, each standardised.
-  Half of the clean ones are learned from, the others and all defective ones are scored. A tile was
-  photographed under six lights: "apart" keeps all of its photographs on one side, by their numbers,
-  "random" does not, and so lets a detector recognise clean tiles. The AUROC of pixels is the mean
-  over defective images; PRO (Bergmann et al., 2020) is up to a false positive rate of 0.3.
+- tiles: defects of ``mt_defect_128.npz``, found by detectors that know clean tiles; ``tiles.py``
+  says how. What `PatchDetector` does by default was chosen with ``--choose-tiles``, which sees
+  clean tiles only.
 """
 
 import argparse
-import re
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,10 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, label
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
-from sklearn.pipeline import make_pipeline
+from tiles import choice, tiles
 
 import aedetect as ae
 
@@ -112,77 +108,6 @@ def mvtec(folder: Path, n_seeds: int) -> Iterator[tuple[str, str]]:
         yield title, f"AUROC {100 * np.mean(means):.1f} ({told})"
 
 
-def tiles(folder: Path) -> Iterator[tuple[str, str]]:
-    clean, defective = (np.load(folder / f"mt_{part}_128.npz") for part in ("free", "defect"))
-    masks = np.unpackbits(defective["mask"], axis=-1).astype(bool)
-    X, odd = halved(clean["X"]), halved(defective["X"])
-    for split, order in (("apart", by_tile(clean["path"])), ("random", None)):
-        order = np.random.default_rng(0).permutation(len(X)) if order is None else order
-        known, others = X[order[: len(X) // 2]], X[order[len(X) // 2 :]]
-        for title, make in (("PCADetector, 64", whole), ("PatchDetector", patches)):
-            scores, maps = make(known, np.concatenate([others, odd]))
-            truth = np.arange(len(scores)) >= len(others)
-            yield (
-                f"{title}, {split}",
-                f"image AUROC {roc_auc_score(truth, -scores):.3f}  "
-                + told_of_pixels(maps[: len(others)], maps[len(others) :], masks),
-            )
-
-
-def halved(X: np.ndarray) -> np.ndarray:
-    return X.reshape(len(X), 64, 2, 64, 2).mean(axis=(2, 4))
-
-
-def by_tile(paths: np.ndarray) -> np.ndarray:
-    """Order in which photographs of one tile are together: numbers rise alike under each light."""
-    names = [re.search(r"exp(\d+)_num_(\d+)", path) for path in paths]
-    light, number = np.array([[int(part) for part in name.groups()] for name in names]).T
-    rank = np.empty(len(paths))
-    for value in np.unique(light):
-        here = np.flatnonzero(light == value)
-        rank[here[number[here].argsort()]] = np.arange(len(here)) / len(here)
-    return rank.argsort(kind="stable")
-
-
-def whole(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The baseline: principal components of whole images."""
-    scale = ae.ImageFilter(standardize=True)
-    detector = ae.PCADetector(latent_dim=64, contamination=0.0).fit(scale.fit_transform(train))
-    Z = scale.transform(test)
-    return detector.score_samples(Z), gaussian_filter(detector.score_features(Z), (0, 2, 2))
-
-
-def patches(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    detector = make_pipeline(
-        ae.ImageFilter(standardize=True),
-        ae.PatchDetector(
-            estimator=ae.PCADetector(latent_dim=64), stride=4, max_patches=8000, random_state=0
-        ),
-    ).fit(train)
-    Z = detector[:-1].transform(test)
-    return detector[-1].score_samples(Z), detector[-1].error_maps(Z)
-
-
-def told_of_pixels(clean: np.ndarray, odd: np.ndarray, masks: np.ndarray) -> str:
-    """AUROC of pixels, and PRO, of maps (n, 64, 64) against masks (n, 128, 128)."""
-    odd = odd.repeat(2, axis=1).repeat(2, axis=2)
-    aurocs = [
-        roc_auc_score(mask.ravel(), errors.ravel())
-        for mask, errors in zip(masks, odd, strict=True)
-        if mask.any()
-    ]
-    rates = np.linspace(0, 0.3, 61)
-    thresholds = np.quantile(np.r_[clean.repeat(4), odd[~masks]], 1 - rates)
-    overlaps = []
-    for mask, errors in zip(masks, odd, strict=True):
-        regions, n = label(mask)
-        overlaps += [
-            (errors[regions == k][:, None] > thresholds).mean(axis=0) for k in range(1, n + 1)
-        ]
-    pro = np.trapezoid(np.mean(overlaps, axis=0), rates) / rates[-1]
-    return f"pixel AUROC {np.mean(aurocs):.3f}  PRO {pro:.3f}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of images and adbench")
@@ -191,6 +116,7 @@ def main() -> None:
     parser.add_argument("--classes", nargs="*", type=int, default=list(range(10)))
     parser.add_argument("--seeds", type=int, default=5, help="random halves of MVTec")
     parser.add_argument("--choose", action="store_true", help="blur and bandwidth, instead")
+    parser.add_argument("--choose-tiles", action="store_true", help="settings of patches, instead")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", message="Columns have unlike scales")  # features share a unit
     images, tables = arguments.data / "images", arguments.data / "adbench"
@@ -203,6 +129,8 @@ def main() -> None:
     chosen = {name: parts[name] for name in arguments.only}
     if arguments.choose:
         chosen = {"choice": lambda: choose(images, arguments.classes)}
+    if arguments.choose_tiles:
+        chosen = {"choice": lambda: choice(images)}
     for name, part in chosen.items():
         start = time.process_time()
         for title, told in part():

@@ -11,7 +11,7 @@ from ..detectors.patches import PatchDetector
 from ..files import whole_file
 from ..images.filter import ImageFilter
 from ..images.reading import read_images
-from ..rows.threshold import p_values
+from ..rows.threshold import FEWEST, p_values
 from ..tables.writing import write_csv
 from .report.page import style_and_hash, template
 
@@ -44,6 +44,11 @@ def compared(
     known = read_images(train, shape=shape)
     new = read_images(test, shape=shape, colour=known.pixels.ndim == 4)
     sides = known.pixels.shape[1:3]
+    if new.pixels.shape[1:3] != sides:
+        found, wanted = (f"{a} x {b}" for a, b in (new.pixels.shape[1:3], sides))
+        raise ValueError(
+            f"{test} has images of {found} pixels, {train} of {wanted}; give one --shape for both"
+        )
     patches = PatchDetector(size=min(SIZE, *sides), random_state=seed)
     detector = Pipeline([("filter", ImageFilter(standardize=True)), ("patches", patches)])
     detector.fit(known.pixels)
@@ -71,6 +76,11 @@ def compared(
             style_hash=style_hash,
         )
         file.write_text(text, encoding="utf-8")
+    if "p_value" not in table:
+        yield (
+            f"Of fewer than {FEWEST} normal images there are no p-values; an image is flagged that "
+            "is stranger than each of them."
+        )
     yield (
         f"{test}: {flagged} of {len(table)} images flagged, by {len(known.names)} normal ones of "
         f"{sides[0]} x {sides[1]} pixels. All are in {output / 'index.html'}."

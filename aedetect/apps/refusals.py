@@ -1,5 +1,6 @@
 """What commands refuse before anything is read or computed."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,17 @@ from ..tables.text import brief
 
 
 def check_folder(output: Path, *read: Path) -> None:
-    """Refuse a folder that has something in it, or that lies in one that is read."""
+    """Refuse a folder that has something in it, lies in one that is read, or cannot be made."""
     if output.exists() and (not output.is_dir() or next(output.iterdir(), None)):
         raise OSError(f"--output {output}: exists, and is no empty folder")
     for folder in read:
         if output.resolve().is_relative_to(folder.resolve()):
             raise ValueError(f"--output {output}: would be read as part of {folder}")
+    nearest = next(path for path in (output, *output.resolve().parents) if path.exists())
+    if not nearest.is_dir():
+        raise OSError(f"--output {output}: {nearest} is no folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OSError(f"--output {output}: {nearest} may not be written to")
 
 
 def check_output(

@@ -58,7 +58,8 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
         Patches to learn from at most, drawn at random.
     contamination : float or "auto", default="auto"
         "auto" sets the threshold so that about 3 % of new normal images are flagged; a number from
-        0 to 0.5 is the share of the training images to flag.
+        0 to 0.5 is the share of the training images to flag, each as scored by a detector that did
+        not learn from it.
     random_state : int, RandomState or None, default=None
         Of the draw of patches and the folds.
 
@@ -134,10 +135,11 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
         maps = self._unseen_maps(estimator, images, seed)
         usual = maps.mean(axis=0, dtype=np.float64)
         usual = np.maximum(usual, LEAST * usual.mean() or 1.0)
-        scores = np.sort([self._pooled(errors / usual) for errors in maps])
+        maps /= usual
+        scores = np.sort([self._pooled(errors) for errors in maps])
         auto = self.contamination == "auto" and len(images) >= FEWEST
         share = 0.0 if self.contamination == "auto" else self.contamination
-        low, high = np.quantile(maps, LIMITS)
+        low, high = np.quantile(maps.ravel(), LIMITS, overwrite_input=True)
 
         self.__dict__.pop("calibration_scores_", None)
         self.estimator_, self.shape_, self.usual_ = estimator, images.shape[1:], usual
@@ -158,9 +160,10 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
         Returns
         -------
         ndarray of shape (n, height, width), float64
-            In the estimator's unit; `map_limits_` says what is high.
+            Multiples of what is usual at the pixel; `map_limits_` says what is high.
         """
-        return np.array(list(self._maps(self.estimator_, self._images(X))))
+        images = self._images(X)
+        return _stacked(self._relative_maps(images), images)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Score of each image. High means normal.
@@ -175,8 +178,7 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
         ndarray of shape (n,), float64
             Minus the error of the strangest pixels, as a multiple of what is usual there.
         """
-        images = self._images(X)
-        return self.score_maps(self._maps(self.estimator_, images))
+        return self.score_maps(self._relative_maps(self._images(X)))
 
     def score_maps(self, maps: Iterable[np.ndarray]) -> np.ndarray:
         """Score of each image from its map, where that is there already.
@@ -192,7 +194,14 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
             As `score_samples` returns them.
         """
         check_is_fitted(self)
-        return np.array([self._pooled(errors / self.usual_) for errors in maps])
+        scores = []
+        for errors in maps:
+            if np.shape(errors) != self.shape_[:2]:
+                raise ValueError(
+                    f"maps has one of shape {np.shape(errors)}; expected {self.shape_[:2]}."
+                )
+            scores.append(self._pooled(errors))
+        return np.array(scores)
 
     def p_values(self, X: Any) -> np.ndarray:
         """Share of normal images that score as low as each image.
@@ -225,6 +234,8 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
                 f"size={self.size} exceeds images of {height} x {width} pixels; set size to at "
                 f"most {min(height, width)}."
             )
+        if len(images) == 1 and self.size == height == width:
+            raise ValueError(f"X is one image, which size={self.size} makes one patch of.")
         if self._stride > self.size:
             raise ValueError(f"stride={self.stride}; expected at most size={self.size}.")
         return images
@@ -258,7 +269,11 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
                 (self._learned(images[some], seed), images[others])
                 for some, others in folds(len(images), seed)
             ]
-        return np.array([errors for part in parts for errors in self._maps(*part)], np.float32)
+        return _stacked((errors for part in parts for errors in self._maps(*part)), images)
+
+    def _relative_maps(self, images: np.ndarray) -> Iterator[np.ndarray]:
+        """Maps in multiples of what is usual at each pixel."""
+        return (errors / self.usual_ for errors in self._maps(self.estimator_, images))
 
     def _maps(self, estimator: Any, images: np.ndarray) -> Iterator[np.ndarray]:
         def errors(patches: np.ndarray) -> np.ndarray:
@@ -281,6 +296,11 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
         return tags
+
+
+def _stacked(maps: Iterable[np.ndarray], images: np.ndarray) -> np.ndarray:
+    """Maps of images (n, height, width, channels) as one array, without a list of them between."""
+    return np.fromiter(maps, np.dtype((np.float64, images.shape[1:3])))
 
 
 def _rows(estimator: Any, patches: np.ndarray) -> np.ndarray:

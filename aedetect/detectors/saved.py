@@ -290,6 +290,8 @@ def _check(thing: Any) -> None:
                 _check(getattr(thing, name))
         for member in getattr(thing, "estimators_", []):
             _check(member)
+        if hasattr(thing, "usual_"):
+            refuse_shapes(usual_=(thing.usual_, tuple(thing.shape_[:2])))
         _check_threshold(thing)
     elif isinstance(thing, Detector):
         check(thing)

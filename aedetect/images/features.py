@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch.nn.functional import avg_pool2d, interpolate
 
-from ..params import Count, Params
+from ..params import Count, Params, Positive
 from .windows import images_of
 
 
@@ -42,8 +42,8 @@ class TorchFeatures(TransformerMixin, Params):
     Parameters
     ----------
     module : torch.nn.Module
-        Takes a batch (n, channels, height, width), float32. It is run as for inference, without
-        gradients, where its weights are, and is left as it was. Nothing is downloaded.
+        Takes a batch (n, channels, height, width). It is run as for inference, without gradients,
+        where its weights are and in their precision, and is left as it was. Nothing is downloaded.
     layer : str or tuple of str
         Names of layers in it, as ``module.named_modules()`` gives them, with outputs (n, channels,
         height, width).
@@ -51,7 +51,7 @@ class TorchFeatures(TransformerMixin, Params):
         What to subtract from each channel, and to divide by after that; None: 0 and 1. Images of
         one channel are repeated where there are more.
     batch_size : int, default=32
-        Images run at a time, which bounds the memory.
+        Images run at a time, which bounds the memory of the module; the features of all are kept.
 
     Examples
     --------
@@ -67,7 +67,7 @@ class TorchFeatures(TransformerMixin, Params):
     module: Module
     layer: str | tuple[str, ...]
     mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
+    std: tuple[Positive, ...] | None = None
     batch_size: Count = 32
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -109,6 +109,12 @@ class TorchFeatures(TransformerMixin, Params):
         """
         self._check_params()
         images = images_of(X).astype(np.float32, copy=False)
+        for name in ("mean", "std"):
+            n = len(getattr(self, name) or (0,))
+            if n != images.shape[3] and 1 not in (n, images.shape[3]):
+                raise ValueError(
+                    f"{name} has {n} values; images of X have {images.shape[3]} channels."
+                )
         parts = [
             self._features(images[i : i + self.batch_size])
             for i in range(0, len(images), self.batch_size)
@@ -123,6 +129,8 @@ class TorchFeatures(TransformerMixin, Params):
 
     def _layers(self) -> dict[str, Module]:
         names = (self.layer,) if isinstance(self.layer, str) else tuple(self.layer)
+        if not names:
+            raise ValueError("layer=() names no layer of module.")
         modules = dict(self.module.named_modules())
         if missing := [name for name in names if name not in modules or not name]:
             known = ", ".join(list(modules)[1:20])
@@ -130,7 +138,7 @@ class TorchFeatures(TransformerMixin, Params):
         return {name: modules[name] for name in names}
 
     def _features(self, images: np.ndarray) -> np.ndarray:
-        found: dict[str, Any] = {}
+        found: dict[str, Tensor] = {}
         hooks = [
             layer.register_forward_hook(partial(_keep, found, name))
             for name, layer in self._layers().items()
@@ -145,21 +153,25 @@ class TorchFeatures(TransformerMixin, Params):
                 hook.remove()
             for part, training in modes:
                 part.training = training
-        maps = [_averaged(name, found.get(name)) for name in self._layers()]
+        if unused := [name for name in self._layers() if name not in found]:
+            raise ValueError(f"layer={unused[0]!r} is in module, which does not run it.")
+        maps = [found[name] for name in self._layers()]
         grid = maps[0].shape[2:]
         joined = torch.cat([interpolate(m, grid, mode="bilinear") for m in maps], dim=1)
         return joined.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
     def _batch(self, images: np.ndarray) -> Tensor:
         """A batch (n, channels, height, width), scaled, where the module's weights are."""
-        device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
-        x = torch.tensor(images, device=device).permute(0, 3, 1, 2)
-        mean, std = self.mean or (0.0,), self.std or (1.0,)
-        return (x - x.new_tensor(mean)[:, None, None]) / x.new_tensor(std)[:, None, None]
+        weights = (w for w in self.module.state_dict().values() if w.is_floating_point())
+        like = next(weights, torch.zeros(0))
+        x = torch.tensor(images, device=like.device).permute(0, 3, 1, 2)
+        mean, std = (x.new_tensor(v)[:, None, None] for v in (self.mean or (0,), self.std or (1,)))
+        return ((x - mean) / std).to(like.dtype)
 
 
-def _keep(found: dict[str, Any], name: str, _module: Module, _given: Any, output: Any) -> None:
-    found[name] = output
+def _keep(found: dict[str, Tensor], name: str, _module: Module, _given: Any, output: Any) -> None:
+    """Average at once, as the next layer may write into the output."""
+    found[name] = _averaged(name, output)
 
 
 def _averaged(name: str, maps: Any) -> Tensor:

@@ -9,7 +9,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 
 from ..params import Count, NotNegative, Params
-from .windows import images_of
+from .windows import as_array, images_of
 
 
 class ImageFilter(TransformerMixin, Params):
@@ -62,7 +62,7 @@ class ImageFilter(TransformerMixin, Params):
             If `X` has rows, and `shape` does not say how they are images.
         """
         self._check_params()
-        self._images(X)
+        self._images(as_array(X))
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -78,30 +78,38 @@ class ImageFilter(TransformerMixin, Params):
         ndarray
             Of the shape of `X`.
         """
+        X = as_array(X)
         images = self._images(X)
-        shape = np.shape(X)
         if self.blur:
             images = gaussian_filter(images, (0, self.blur, self.blur, 0))
         if self.standardize:
-            centred = images - images.mean(axis=(1, 2, 3), keepdims=True)
-            spread = centred.std(axis=(1, 2, 3), keepdims=True)
-            images = centred / np.where(spread > 0, spread, 1)
-        return images.reshape(shape)
+            images = _standardized(images)
+        return images.reshape(X.shape)
 
-    def _images(self, X: Any) -> np.ndarray:
+    def _images(self, X: np.ndarray) -> np.ndarray:
         """Images (n, height, width, channels)."""
-        shape = np.shape(X)
-        if len(shape) != 2:
+        if X.ndim != 2:
             return images_of(X)
-        if self.shape is None or len(self.shape) != 2 or math.prod(self.shape) != shape[1]:
+        if self.shape is None or len(self.shape) != 2 or math.prod(self.shape) != X.shape[1]:
             raise ValueError(
-                f"shape={self.shape}; X has rows of {shape[1]} values. Expected the height and "
+                f"shape={self.shape}; X has rows of {X.shape[1]} values. Expected the height and "
                 f"width of images of so many pixels."
             )
-        return images_of(np.reshape(np.asarray(X), (-1, *self.shape)))
+        return images_of(X.reshape(-1, *self.shape))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _standardized(images: np.ndarray) -> np.ndarray:
+    """Images of mean 0 and standard deviation 1, or of zeros where values differ by rounding."""
+    all_of_one = (1, 2, 3)
+    centred = images - images.mean(axis=all_of_one, keepdims=True)
+    reach = np.abs(centred).max(axis=all_of_one, keepdims=True)
+    largest = np.abs(images).max(axis=all_of_one, keepdims=True)
+    varies = reach > 4 * np.finfo(images.dtype).eps * largest
+    centred = np.where(varies, centred / np.where(varies, reach, 1), 0)  # squares stay in range
+    return centred / np.where(varies, centred.std(axis=all_of_one, keepdims=True), 1)

@@ -13,6 +13,7 @@ from ..params import Count, refuse_unless
 from ..tables.text import listed
 from ..warn import warn
 
+GREY = ("1", "L", "LA", "La")
 DEEP = ("I", "I;16", "I;16B", "I;16L")  # Pillow's names of greys of 16 bits
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error)
 
@@ -69,8 +70,8 @@ def read_images(
     Warns
     -----
     UserWarning
-        Of files that are skipped, because they are no images, broken or too large (Pillow's limit
-        is 89 million pixels).
+        Of files that are skipped, because they are no images, broken, of values that are neither
+        of 8 nor of 16 bits, or too large (Pillow's limit is 89 million pixels).
 
     Examples
     --------
@@ -131,14 +132,19 @@ def _read(path: Path, shape: tuple[int, int] | None, colour: bool | None) -> np.
             warnings.simplefilter("ignore")  # of metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image: Any = ImageOps.exif_transpose(opened)
-            deep, grey = image.mode in DEEP, image.mode in ("1", "L", *DEEP)
+            deep = image.mode in DEEP
             if not deep:
-                image = image.convert("L" if grey or colour is False else "RGB")
+                grey = image.mode in GREY or colour is False
+                image = image.convert("L" if grey else "RGB")
             values = np.asarray(image, np.float32) / (65535 if deep else 255)
+            if opened.mode == "F" or not 0 <= values.min() <= values.max() <= 1:
+                raise _UnreadableError("neither 8 nor 16 bits")
     except UnidentifiedImageError as error:
         raise _UnreadableError("no image") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise _UnreadableError("too large") from error
+    except PermissionError as error:
+        raise _UnreadableError("may not be read") from error
     except BROKEN as error:
         raise _UnreadableError("broken") from error
     values = _coloured(values) if colour else values

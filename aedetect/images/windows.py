@@ -36,6 +36,21 @@ def some_windows(
     return np.moveaxis(views[np.unravel_index(drawn, views.shape[:3])], 1, -1)
 
 
+def as_array(X: Any) -> np.ndarray:
+    """Images or rows in any form as one array.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If they have several shapes, or are no numbers at all.
+    """
+    X = readable(X)
+    if isinstance(X, list | tuple) and len(shapes := set(map(np.shape, X))) > 1:
+        found = " and ".join(map(str, sorted(shapes)[:2]))
+        raise ValueError(f"X has images of several shapes, {found}; expected one shape for all.")
+    return np.asarray(X)
+
+
 def images_of(X: Any) -> np.ndarray:
     """Images as an array (n, height, width, channels) of floating-point numbers.
 
@@ -44,7 +59,7 @@ def images_of(X: Any) -> np.ndarray:
     ValueError, TypeError
         If `X` has another shape, or holds what is no finite number.
     """
-    images = np.asarray(readable(X))
+    images = as_array(X)
     if images.ndim not in (3, 4) or not images.size or images.dtype.kind not in "buif":
         raise ValueError(
             f"X is an array of {images.dtype} of shape {images.shape}; expected numbers of shape "

@@ -1,5 +1,6 @@
 """``aedetect images``: what is written, what is painted, and what is refused."""
 
+import os
 import re
 
 import numpy as np
@@ -116,12 +117,21 @@ def test_images_unlike_the_training_images_are_refused(folders, tmp_path):
         save(tmp_path / "train", f"{i}.png", np.eye(20) + i * np.eye(20, k=1))
     result = run(tmp_path / "train", folders / "test", "--output", tmp_path / "out")
     assert result.exit_code == 2
-    assert "X has images of 40 x 40 x 1 values; the training images had 20 x 20 x 1" in (
-        result.stderr
-    )
+    assert "test has images of 40 x 40 pixels, " in result.stderr
+    assert "train of 20 x 20; give one --shape for both" in result.stderr
 
 
-def test_folders_that_would_be_read_or_overwritten_are_refused(folders, found, tmp_path):
+def test_few_images_have_no_p_values(folders, tmp_path):
+    for i in range(3):
+        save(tmp_path / "train", f"{i}.png", np.eye(40) + i * np.eye(40, k=1))
+    result = run(tmp_path / "train", folders / "test", "--output", tmp_path / "out")
+    assert "Of fewer than 20 normal images there are no p-values" in result.stderr
+    assert "p_value" not in pd.read_csv(tmp_path / "out" / "scores.csv")
+
+
+def test_folders_that_would_be_read_or_overwritten_are_refused(
+    folders, found, tmp_path, monkeypatch
+):
     train, test = folders / "train", folders / "test"
     for output, message in [
         (found[0], "exists, and is no empty folder"),
@@ -130,5 +140,11 @@ def test_folders_that_would_be_read_or_overwritten_are_refused(folders, found, t
     ]:
         result = run(train, test, "--output", output)
         assert (result.exit_code, message in result.stderr) == (2, True)
+    (tmp_path / "file").write_text("in the way")
+    result = run(train, test, "--output", tmp_path / "file" / "out")
+    assert (result.exit_code, "file is no folder" in result.stderr) == (2, True)
     result = run(tmp_path / "nowhere", test, "--output", tmp_path / "out")
     assert (result.exit_code, "nowhere: No such file" in result.stderr) == (2, True)
+    monkeypatch.setattr("os.access", lambda _, mode: not mode & os.W_OK)
+    result = run(train, test, "--output", tmp_path / "out")
+    assert "may not be written to" in result.stderr

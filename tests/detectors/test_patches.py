@@ -1,14 +1,25 @@
 """PatchDetector: maps, scores of images, and thresholds, on stripes with and without a spot."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from sklearn.base import clone
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from aedetect import ConformalDetector, KernelAutoencoder, PatchDetector, PCADetector, load, save
+from aedetect import (
+    ConformalDetector,
+    GaussianDetector,
+    KernelAutoencoder,
+    PatchDetector,
+    PCADetector,
+    load,
+    save,
+)
 
 
 def stripes(n, rng, shape=(40, 40)):
@@ -41,14 +52,15 @@ def test_one_window_is_the_estimator_itself(images):
     options = {"size": 8, "smoothing": 0, "pooling": "mean", "max_patches": 1000}
     patches = PatchDetector(estimator=PCADetector(latent_dim=5), **options).fit(train)
     whole = PCADetector(latent_dim=5).fit(train)
-    np.testing.assert_allclose(patches.error_maps(test), whole.score_features(test), atol=1e-12)
+    maps = patches.error_maps(test) * patches.usual_
+    np.testing.assert_allclose(maps, whole.score_features(test), atol=1e-12)
 
 
 @pytest.mark.parametrize(("pooling", "count"), [("max", 1), ("mean", 1600), (0.01, 16), (1e-9, 1)])
 def test_the_error_of_an_image_is_that_of_its_strangest_pixels(pooling, count, images):
     detector = PatchDetector(size=8, pooling=pooling, random_state=0).fit(images[0])
     test = images[1][:9]
-    errors = (detector.error_maps(test) / detector.usual_).reshape(9, -1)
+    errors = detector.error_maps(test).reshape(9, -1)
     np.testing.assert_allclose(
         detector.score_samples(test), -np.sort(errors, axis=1)[:, -count:].mean(axis=1)
     )
@@ -97,10 +109,8 @@ def test_smoothing_is_a_gaussian_on_the_map(images):
     options = {"size": 8, "random_state": 0}
     rough = PatchDetector(smoothing=0, **options).fit(images[0])
     smooth = PatchDetector(smoothing=1.5, **options).fit(images[0])
-    for before, after in zip(
-        rough.error_maps(images[1][:3]), smooth.error_maps(images[1][:3]), strict=True
-    ):
-        np.testing.assert_allclose(gaussian_filter(before, 1.5), after)
+    before, after = (d.error_maps(images[1][:3]) * d.usual_ for d in (rough, smooth))
+    np.testing.assert_allclose(gaussian_filter(before, (0, 1.5, 1.5)), after)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +134,7 @@ def test_any_detector_scores_patches(estimator, images):
 def test_vectors_of_features_are_patches_of_one_pixel(rng):
     grid = rng.normal(size=(30, 6, 7, 5))
     detector = PatchDetector(estimator=PCADetector(latent_dim=2), size=1, smoothing=0)
-    maps = detector.fit(grid).error_maps(grid)
+    maps = detector.fit(grid).error_maps(grid) * detector.usual_
     vectors = grid.reshape(-1, 5)
     expected = -PCADetector(latent_dim=2).fit(vectors).score_samples(vectors)
     np.testing.assert_allclose(maps.ravel(), expected)
@@ -166,6 +176,8 @@ def test_a_conformal_detector_takes_images(images):
         ({}, np.zeros((3, 20)), r"shape \(3, 20\); expected numbers of shape \(n, height, width\)"),
         ({}, np.full((3, 40, 40), np.nan), "X holds nan; expected finite"),
         ({}, np.full((3, 40, 40), "a"), "expected numbers of shape"),
+        ({}, [np.zeros((40, 40)), np.zeros((40, 41))], r"several shapes, \(40, 40\) and \(40, 41"),
+        ({}, np.zeros((1, 32, 32)), "X is one image, which size=32 makes one patch of"),
     ],
 )
 def test_what_cannot_be_used_is_refused(options, X, message):
@@ -176,3 +188,54 @@ def test_what_cannot_be_used_is_refused(options, X, message):
 def test_images_of_another_size_are_refused(detector, images):
     with pytest.raises(ValueError, match="X has images of 39 x 40 x 1 values; the training images"):
         detector.score_samples(images[1][:, 1:])
+    with pytest.raises(ValueError, match=r"maps has one of shape \(39, 40\); expected \(40, 40\)"):
+        detector.score_maps(np.zeros((2, 39, 40)))
+
+
+def test_no_form_of_the_same_images_changes_a_score(images):
+    whole = (100 * images[0][:30]).round().clip(-100, 100) + 100
+    narrow = whole.astype(np.uint8)
+    locked = whole.copy()
+    locked.flags.writeable = False
+    expected = PatchDetector(size=8, random_state=0).fit(whole).score_samples(whole[:3])
+    for same in (narrow, locked, list(whole), whole.astype(np.float32), np.asfortranarray(whole)):
+        detector = PatchDetector(size=8, random_state=np.random.RandomState(0))
+        scores = detector.set_params(random_state=0).fit(same).score_samples(same[:3])
+        np.testing.assert_allclose(scores, expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        PatchDetector(size=8, random_state=0).fit(1e30 * whole).score_samples(1e30 * whole[:3]),
+        expected,
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("contamination", ["auto", 0.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_of_few_images_none_is_flagged(contamination, dtype, images):
+    """Their own scores set the threshold, and are the same to the last digit when told again."""
+    few = images[0][:7].astype(dtype)
+    detector = PatchDetector(size=8, contamination=contamination, random_state=0).fit(few)
+    assert (detector.predict(few) == 1).all()
+
+
+@pytest.mark.filterwarnings("ignore:All columns of X are constant")
+@pytest.mark.parametrize("value", [0.0, 0.3, 1e6])
+def test_of_images_that_are_all_one_colour_any_other_is_strange(value):
+    detector = PatchDetector(size=8, random_state=0).fit(np.full((30, 12, 12), value))
+    assert (detector.predict(np.full((2, 12, 12), value)) == 1).all()
+    assert (detector.predict(np.full((2, 12, 12), value + 0.1)) == -1).all()
+
+
+@pytest.mark.parametrize("shape", [(30, 1, 9), (30, 1, 1), (30, 9, 1, 2)])
+def test_images_one_pixel_wide_are_images(shape, rng):
+    detector = PatchDetector(estimator=GaussianDetector(), size=1, random_state=0)
+    scores = detector.fit(rng.normal(size=shape)).score_samples(9 + rng.normal(size=shape))
+    assert (scores < detector.offset_).all()
+
+
+def test_copies_and_pickles_are_the_same(detector, images):
+    twin = clone(detector).set_params(estimator=PCADetector(), estimator__latent_dim=8)
+    scores = twin.fit(images[0]).score_samples(images[1][:3])
+    np.testing.assert_allclose(detector.score_samples(images[1][:3]), scores)
+    kept = pickle.loads(pickle.dumps(detector))
+    np.testing.assert_array_equal(kept.predict(images[1]), detector.predict(images[1]))

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from torch import nn
 
-from aedetect import KernelAutoencoder, PatchDetector, TorchFeatures
+from aedetect import KernelAutoencoder, PatchDetector, TorchFeatures, save
 
 
 @pytest.fixture
@@ -100,6 +100,48 @@ def test_a_coreset_of_features_finds_another_texture(module, rng):
     inside[6:14, 6:14] = True
     assert roc_auc_score(np.tile(inside, (10, 1, 1)).ravel(), maps.ravel()) > 0.9
     assert len(detector[-1].estimator_.items_) == 200
+
+
+def test_a_layer_is_read_before_the_next_one_writes_into_it(rng):
+    module = nn.Sequential(nn.Identity(), nn.ReLU(inplace=True))
+    X = rng.normal(size=(2, 5, 5))
+    found = TorchFeatures(module=module, layer="0").transform(X)
+    np.testing.assert_allclose(found[:, 1, 1, 0], X[:, :3, :3].mean((1, 2)), atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16, torch.float64])
+def test_modules_run_in_the_precision_of_their_weights(precision, module, rng):
+    X = rng.normal(size=(2, 10, 12))
+    single = TorchFeatures(module=module, layer="2").transform(X)
+    found = TorchFeatures(module=module.to(precision), layer="2").transform(X)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, single, atol=0.1)
+
+
+def test_nothing_stays_in_a_module_that_fails(module):
+    with pytest.raises(RuntimeError, match="channels"):
+        TorchFeatures(module=module.train(), layer="1").transform(np.zeros((2, 10, 12, 3)))
+    assert all(part.training for part in module.modules())
+    assert not any(part._forward_hooks for part in module.modules())
+
+
+def test_scales_of_other_channels_and_layers_that_do_not_run_are_refused(module):
+    X = np.zeros((2, 10, 12, 2))
+    with pytest.raises(ValueError, match="mean has 3 values; images of X have 2 channels"):
+        TorchFeatures(module=module, layer="1", mean=(0.0, 0.0, 0.0)).transform(X)
+    with pytest.raises(TypeError, match=r"std=\(0.0,\); expected"):
+        TorchFeatures(module=module, layer="1", std=(0.0,)).transform(X)
+    with pytest.raises(ValueError, match=r"layer=\(\) names no layer"):
+        TorchFeatures(module=module, layer=()).fit(X)
+    module.spare = nn.Identity()
+    module.forward = module[0].forward
+    with pytest.raises(ValueError, match="layer='spare' is in module, which does not run it"):
+        TorchFeatures(module=module, layer="spare").transform(X[..., 0])
+
+
+def test_a_file_without_code_holds_no_module(module, tmp_path):
+    with pytest.raises(TypeError, match="TorchFeatures is no estimator that a file without code"):
+        save(TorchFeatures(module=module, layer="1"), tmp_path / "model")
 
 
 @pytest.mark.parametrize("layer", ["layer9", "", ("1", "layer9")])

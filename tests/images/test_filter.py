@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from scipy.sparse import csr_array
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
@@ -33,7 +34,31 @@ def test_light_and_contrast_are_taken_away(rng):
     np.testing.assert_allclose(found.mean((1, 2, 3)), 0, atol=1e-12)
     np.testing.assert_allclose(found.std((1, 2, 3)), 1)
     np.testing.assert_allclose(filtered.fit_transform(7 + 3 * images), found)
-    assert (filtered.fit_transform(np.full((1, 4, 4), 0.1)) == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("unit", [1e-25, 1.0, 1e25])
+def test_contrast_is_taken_away_in_any_unit_and_of_constant_images_nothing_is_left(
+    dtype, unit, rng
+):
+    images = (unit * rng.normal(size=(3, 37, 41))).astype(dtype)
+    np.testing.assert_allclose(ImageFilter(standardize=True).fit_transform(images).std(), 1, 1e-3)
+    constant = np.ones((99, 37, 41), dtype) * (unit * rng.random((99, 1, 1))).astype(dtype)
+    assert (ImageFilter(standardize=True).fit_transform(constant) == 0).all()
+
+
+def test_gaps_are_refused_however_they_come():
+    rows = np.ma.masked_equal([[1.0, 2.0, 3.0, 4.0]], 3.0)
+    with pytest.raises(ValueError, match="X holds nan; expected finite"):
+        ImageFilter(shape=(2, 2)).fit(rows)
+    with pytest.raises(ValueError, match="several shapes"):
+        ImageFilter().fit([np.zeros((3, 3)), np.zeros((3, 4))])
+
+
+def test_sparse_rows_are_rows():
+    rows = csr_array([[0.0, 2.0, 3.0, 4.0]])
+    found = ImageFilter(shape=(2, 2)).fit_transform(rows)
+    np.testing.assert_array_equal(found, rows.toarray())
 
 
 def test_integers_are_not_rounded(rng):

@@ -88,6 +88,31 @@ def test_what_is_no_image_or_broken_is_skipped_by_name(tmp_path, grey):
     assert said[0].filename == __file__
 
 
+def test_greys_with_transparency_are_grey(tmp_path, grey):
+    save(np.stack([grey, grey], axis=-1), tmp_path / "a.png")
+    np.testing.assert_allclose(read_images(tmp_path).pixels[0], grey / 255, rtol=1e-6)
+
+
+def test_pixels_without_a_known_range_are_skipped_by_name(tmp_path, grey):
+    save(grey.astype(np.float32), tmp_path / "float.tif")
+    save(10_000_000 * grey.astype(np.int32), tmp_path / "int.tif")
+    save(grey, tmp_path / "good.png")
+    with pytest.warns(UserWarning, match="'float.tif .neither 8 nor 16 bits.', 'int.tif .neither"):
+        names, _ = read_images(tmp_path)
+    assert names == ["good.png"]
+
+
+def test_a_file_that_may_not_be_read_is_skipped_by_name(tmp_path, grey, monkeypatch):
+    save(grey, tmp_path / "a.png")
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(ValueError, match=r"'a.png \(may not be read\)'"):
+        read_images(tmp_path)
+
+
 def test_an_image_beyond_the_limit_is_skipped(tmp_path, grey, monkeypatch):
     save(grey, tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30)
