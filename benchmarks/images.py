@@ -89,6 +89,7 @@ def mvtec(folder: Path, n_seeds: int) -> Iterator[tuple[str, str]]:
         "kNN, mean of 5": NearestRows,
         "KernelAutoencoder": ae.KernelAutoencoder,
         "PCADetector": ae.PCADetector,
+        "GaussianDetector": ae.GaussianDetector,
     }
     files = sorted(folder.glob("MVTec-AD_*.npz"))
     for title, make in detectors.items():

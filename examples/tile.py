@@ -46,7 +46,7 @@ def main() -> None:
     train, held_out = halved(clean["X"][::2]), halved(clean["X"][1:2])
     shown = np.concatenate([held_out, halved(defective["X"][largest])])
 
-    detector = make_pipeline(ImageFilter(standardize=True), PatchDetector(stride=4, random_state=0))
+    detector = make_pipeline(ImageFilter(standardize=True), PatchDetector(random_state=0))
     detector.fit(train)
     Z = detector[:-1].transform(shown)
     maps, p = detector[-1].error_maps(Z), detector[-1].p_values(Z)

@@ -40,10 +40,13 @@ OWNERS = (
     Deciding,
     Wrapper,
     aedetect.ConformalDetector,
+    aedetect.ImageFilter,
+    aedetect.PatchDetector,
     aedetect.SeriesDetector,
     aedetect.SlidingWindow,
     aedetect.StreamDetector,
     aedetect.TableEncoder,
+    aedetect.TorchFeatures,
 )
 METHODS = [
     f
@@ -93,7 +96,7 @@ def test_commands_say_what_the_document_says(tmp_path, monkeypatch):
             )
             assert sorted(told) == sorted(expected), command
             n_commands += 1
-    assert n_commands == 10
+    assert n_commands == 11
 
 
 @pytest.mark.parametrize("public", PUBLIC, ids=lambda f: f.__qualname__)

@@ -234,8 +234,9 @@ def test_images_one_pixel_wide_are_images(shape, rng):
 
 
 def test_copies_and_pickles_are_the_same(detector, images):
-    twin = clone(detector).set_params(estimator=PCADetector(), estimator__latent_dim=8)
-    scores = twin.fit(images[0]).score_samples(images[1][:3])
-    np.testing.assert_allclose(detector.score_samples(images[1][:3]), scores)
+    twin = clone(detector).fit(images[0])
+    np.testing.assert_allclose(detector.score_samples(images[1]), twin.score_samples(images[1]))
+    twin.set_params(estimator=PCADetector(), estimator__latent_dim=3).fit(images[0])
+    assert twin.estimator_.latent_dim_ == 3
     kept = pickle.loads(pickle.dumps(detector))
     np.testing.assert_array_equal(kept.predict(images[1]), detector.predict(images[1]))

@@ -21,7 +21,14 @@ from aedetect import (
 )
 from aedetect.model_selection import StackedGridSearchCV
 from aedetect.objectives.base import Objective
-from aedetect.rows.blocks import _a_core_is_free, _of_this_thread, in_chunks, in_threads, one_thread
+from aedetect.rows.blocks import (
+    _a_core_is_free,
+    _of_this_thread,
+    chunks,
+    in_chunks,
+    in_threads,
+    one_thread,
+)
 
 NET = Autoencoder(network=(8,), epochs=2, batch_size=64, random_state=0)
 ESTIMATORS = [
@@ -206,6 +213,15 @@ def test_inside_the_limits_are_in_force_and_nest():
             assert torch.get_num_threads() == 1
             assert {*pools("openmp").values(), *pools("blas").values()} == {1}
     assert settings() == before
+
+
+@pytest.mark.parametrize("width", [1, 20, 784, 3 * 224 * 224])
+def test_blocks_are_bounded_however_many_and_wide_the_rows(width):
+    """So is the memory of scoring, with convolutions too: it grows with the block alone."""
+    rows = np.broadcast_to(np.float32(0), (10_000, width))
+    found = chunks(rows)
+    assert sum(map(len, found)) == len(rows)
+    assert max(map(len, found)) <= max(32, min(4096, 2**17 // width))
 
 
 def test_blocks_are_worked_on_in_order_by_threads_of_one_thread_each():
