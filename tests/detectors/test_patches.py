@@ -159,6 +159,13 @@ def test_the_same_seed_gives_the_same_scores_and_a_file_keeps_them(detector, ima
     assert load(tmp_path / "model").map_limits_ == detector.map_limits_
 
 
+def test_a_file_of_parts_that_do_not_fit_is_refused(detector, tmp_path):
+    spoilt = pickle.loads(pickle.dumps(detector))
+    spoilt.usual_ = spoilt.usual_[1:]
+    with pytest.raises(ValueError, match=r"usual_ is float64 of shape \(39, 40\); expected"):
+        save(spoilt, tmp_path / "model")
+
+
 def test_a_conformal_detector_takes_images(images):
     patches = PatchDetector(size=8, random_state=0)
     detector = ConformalDetector(estimator=patches, alpha=0.1, random_state=0).fit(images[0])
