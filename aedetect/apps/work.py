@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import false_discovery_control
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -123,11 +124,11 @@ def _verdict(table: Path, contamination: Any, k: int, n: int) -> str:
 
 
 def _stands_out(pipeline: Pipeline, rows: pd.DataFrame, scores: np.ndarray) -> np.ndarray:
-    """Which of the rows that were learned from do so by errors that have no upper end."""
-    errors = -scores
+    """Which of the rows that were learned from do so, beyond chance."""
     if isinstance(pipeline[-1], AnomalyDetector):
-        errors = np.square(pipeline[-1].distances(pipeline[:-1].transform(rows)))
-    return -errors < EmpiricalNull(fdr=FDR)(-errors)
+        p = pipeline[-1].null_p_values(pipeline[:-1].transform(rows))
+        return np.asarray(false_discovery_control(p) <= FDR)
+    return scores < EmpiricalNull(fdr=FDR)(scores)
 
 
 def fitted(

@@ -12,6 +12,7 @@ from ..models.scores import in_blocks
 from ..models.surprise import Surprise, SurpriseModel, surprise_of, total
 from ..params import Count, Range
 from ..rows.linear import column_means, column_medians, deviations, filled
+from ..rows.null import null_p_values, null_p_values_of_cells
 from ..rows.threshold import some_of
 from ..warn import warn_all
 from .base import Detector
@@ -174,8 +175,8 @@ class AnomalyDetector(Detector):
     def distances(self, X: Any) -> np.ndarray:
         """Distance from the nearby remembered rows, of those that `trim` leaves.
 
-        The score of a training row is a rank, and so has an upper bound; a distance has none. Use
-        distances to find rows that stand out: ``EmpiricalNull()(-distances**2)``.
+        The score of a training row is a rank, and so has an upper bound; a distance has none. See
+        `null_p_values` to find rows that stand out.
 
         Parameters
         ----------
@@ -188,6 +189,40 @@ class AnomalyDetector(Detector):
             In columns divided by their spread and squashed by asinh.
         """
         return in_blocks(self.model_, self.model_.distances, self._validate(X))
+
+    def null_p_values(self, X: Any) -> np.ndarray:
+        """How probable each row of a table would be if it were like most of them.
+
+        For a table that is both learned from and scored, where scores are ranks. A row is told by
+        its distance from the rows nearby, and by its values one by one, each in its column; the
+        distribution of either is estimated from the better part of `X` (Efron, 2004).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows that were learned from.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), float64
+            ``scipy.stats.false_discovery_control(p) <= 0.1`` finds rows that stand out, of which
+            about a tenth are normal.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from scipy.stats import false_discovery_control
+        >>> from aedetect import AnomalyDetector
+        >>> X = np.random.default_rng(0).standard_normal((500, 4))
+        >>> X[7, 2] = 60
+        >>> p = AnomalyDetector(random_state=0).fit(X).null_p_values(X)
+        >>> np.flatnonzero(false_discovery_control(p) <= 0.1)
+        array([7])
+        """
+        rows = self._validate(X)
+        distances = in_blocks(self.model_, self.model_.distances, rows)
+        by_row, by_cell = null_p_values(-np.square(distances)), null_p_values_of_cells(rows)
+        return np.minimum(2 * np.minimum(by_row, by_cell), 1)
 
     @property
     def _units_matter(self) -> bool:

@@ -247,7 +247,7 @@ class EmpiricalNull(Rule):
     The distribution of normal scores is estimated from the better part of all scores. On average,
     at most about a share `fdr` of the flagged rows is normal. If no row stands out, none is
     flagged. The scores of `AnomalyDetector` are ranks for its training rows, so none stands out:
-    use its `distances`.
+    use its `null_p_values`.
 
     Parameters
     ----------

@@ -153,7 +153,8 @@ class KernelErrors(Arrays):
         near = self.items[far.topk(min(self.k + 1, n), largest=False).indices]
         distances = (near - x[:, None]).square().sum(-1).sqrt()
         nearest, order = distances.topk(min(self.k + 1, n), largest=False)
-        place, length = torch.arange(nearest.shape[1]), x.square().sum(-1, keepdim=True).sqrt()
+        place = torch.tensor(range(nearest.shape[1]))  # arange would make a node for it
+        length = x.square().sum(-1, keepdim=True).sqrt()
         itself = nearest[:, :1] <= self.same * length  # has no weight unless it is alone
         counts = (place >= itself) & (place < self.k + itself) if n > 1 else place >= 0
         logits = (nearest / self.bandwidth).clamp_max(self.largest).square() / -2
@@ -207,7 +208,7 @@ def count(ascending: Tensor, values: Tensor, equal: bool = True) -> Tensor:
     d, n = ascending.shape
     length = step = 1 << n.bit_length()
     known = functional.pad(ascending, (0, length - n), value=torch.inf).reshape(-1)
-    before = torch.arange(d) * length - 1
+    before = torch.tensor([j * length - 1 for j in range(d)])
     found = torch.zeros_like(values, dtype=torch.int64)
     while step := step // 2:
         next_one = known[before + found + step]

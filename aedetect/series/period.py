@@ -1,6 +1,7 @@
 """The length of what repeats in a series."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.signal import find_peaks
 
 from ..rows.linear import column_means, deviations, filled
@@ -11,7 +12,7 @@ LOOKED_AT = 20_000  # points
 CLEAR = 0.1  # autocorrelation of what repeats, at least
 
 
-def period(X: np.ndarray) -> int:
+def period(X: np.ndarray, sizes: ArrayLike) -> int:
     """Lag at which the autocorrelation has its highest peak once it has been negative.
 
     Paparrizos, Kang, Boniol, Tsay, Palpanas & Franklin, "TSB-UAD: an end-to-end benchmark suite for
@@ -21,21 +22,27 @@ def period(X: np.ndarray) -> int:
     ----------
     X : ndarray of shape (n_points, n_channels)
         The autocorrelation is the mean over channels.
+    sizes : array-like of shape (n_pieces,)
+        Points of each piece, a series without a gap. No product is of points of two pieces, and
+        the level of each piece is taken away.
 
     Returns
     -------
     int
-        From 8 to 400, and at most a quarter of the points.
+        From 8 to 400, and at most a quarter of all points and half of the longest piece.
     """
-    X = filled(X[:LOOKED_AT], column_means(X[:LOOKED_AT]))
+    ends = np.minimum(np.cumsum(sizes), LOOKED_AT)
+    X = filled(X[: ends[-1]], column_means(X[: ends[-1]]))
+    levels = [x - x.mean(axis=0) for x in np.split(X, ends[:-1]) if len(x)]
+    X = np.concatenate(levels)
     spread = deviations(X)
-    X = X[:, spread > 0] / spread[spread > 0]
-    n = len(X)
-    highest = max(1, min(MOST, n // 4))
-    if not X.size:
+    n, longest = len(X), max(map(len, levels))
+    highest = max(1, min(MOST, n // 4, longest // 2))
+    if not (spread > 0).any():
         return min(WITHOUT, highest)
-    power = np.square(np.abs(np.fft.rfft(X - X.mean(axis=0), 2 * n, axis=0))).mean(axis=1)
-    correlation = np.fft.irfft(power)[: highest + 2] / n
+    scale = np.where(spread > 0, spread, np.inf)
+    correlation = np.sum([_products(x / scale, highest + 2) for x in levels], axis=0)
+    correlation /= n * (spread > 0).sum()
     peaks, first = find_peaks(correlation)[0], int((correlation < 0).argmax())
     peaks = peaks[
         (first > 0)
@@ -44,3 +51,10 @@ def period(X: np.ndarray) -> int:
         & (correlation[peaks] > CLEAR)
     ]
     return int(peaks[correlation[peaks].argmax()]) if len(peaks) else min(WITHOUT, highest)
+
+
+def _products(X: np.ndarray, n_lags: int) -> np.ndarray:
+    """Sums of ``x[t] x[t + lag]`` over all t and columns, for each lag."""
+    n = max(len(X), n_lags)
+    power = np.square(np.abs(np.fft.rfft(X, 2 * n, axis=0))).sum(axis=1)
+    return np.fft.irfft(power)[:n_lags]

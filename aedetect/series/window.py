@@ -132,8 +132,8 @@ class SlidingWindow(TransformerMixin, Params):
         values = values[:, self.channels_]
         self.mean_, spread = column_means(values), deviations(filled(values, column_means(values)))
         self.scale_ = np.where(spread > 0, spread, 1)
-        order, _ = pieces(series, times, self.step_)
-        self.length_ = period(values[order]) if self.length == "auto" else self.length
+        order, sizes = pieces(series, times, self.step_)
+        self.length_ = period(values[order], sizes) if self.length == "auto" else self.length
         if self.stride > self.length_:
             raise ValueError(
                 f"stride={self.stride} exceeds the {self.length_} points of a window, and would "

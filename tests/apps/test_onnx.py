@@ -285,6 +285,7 @@ def test_leaves_no_trace(rows, path, capfd):
     level = logging.getLogger("torch.onnx").level
     for detector in (Autoencoder(**QUICK), AnomalyDetector(n_estimators=1, random_state=0)):
         aedetect.export_onnx(detector.fit(rows), path)
+        run(path, rows)
     assert logging.getLogger("torch.onnx").level == level
     assert capfd.readouterr() == ("", "")
 

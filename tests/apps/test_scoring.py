@@ -1,5 +1,6 @@
 """Scoring with a model from a shell: some rows at a time, shown to people and to programs."""
 
+import csv
 import errno
 import io
 import json
@@ -188,6 +189,20 @@ def test_distances_have_no_upper_end(rng):
     distances = AnomalyDetector(random_state=0).fit(X).distances(X)
     assert (np.diff(distances[:3]) > 1).all()
     assert distances[2] == distances.max() > 3 * distances[3:].max()
+
+
+def test_a_lone_wild_cell_stands_out_among_categories(tmp_path, rng):
+    n = 400
+    frame = pd.DataFrame(
+        {"temperature": rng.normal(60, 5, n), "pressure": rng.lognormal(2, 0.5, n)}
+    )
+    frame["site"], frame["shift"] = rng.choice(list("ABCD"), n), rng.choice(["day", "night"], n)
+    frame.loc[17, "temperature"] = 600
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    result = run("detect", tmp_path / "table.csv", "--top", 1, "--format", "csv")
+    (told,) = csv.DictReader(io.StringIO(result.stdout))
+    assert (told["row"], told["label"], told["feature_1"]) == ("18", "-1", "temperature")
+    assert "1 of 400 rows stand out" in result.stderr
 
 
 def test_a_lone_series_is_said_to_be_taken_value_by_value(tmp_path, rng):

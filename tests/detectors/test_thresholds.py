@@ -7,7 +7,7 @@ from estimators import name_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import norm
+from scipy.stats import false_discovery_control, norm
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import balanced_accuracy_score, f1_score
@@ -33,7 +33,7 @@ from aedetect import (
     Tukey,
 )
 from aedetect.metrics import OutlierScorer
-from aedetect.rows.null import null_p_values
+from aedetect.rows.null import null_p_values, null_p_values_of_cells
 
 FOREST = IsolationForest(n_estimators=20, random_state=0)
 
@@ -329,6 +329,35 @@ def test_the_null_is_normal_in_the_cube_root_and_grows(rng):
         assert found[far] == pytest.approx((1 - norm.cdf(z[far])), rel=0.5, abs=1e-4)
         assert (found[z < -0.1] == 1).all()
     np.testing.assert_array_equal(null_p_values(-np.ones(10)), 1)
+
+
+def noise_of_cells(name, rng, n, d):
+    if name == "discrete":
+        return np.c_[rng.random((n, d)) < 0.02, rng.poisson(3, (n, d)), rng.standard_normal((n, d))]
+    return getattr(rng, name)(size=(n, d))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["standard_normal", "uniform", "lognormal", "exponential", "standard_cauchy", "discrete"],
+)
+def test_no_cell_of_noise_stands_out(name):
+    for seed in range(5):
+        X = noise_of_cells(name, np.random.default_rng(seed), 1000, 10)
+        assert (false_discovery_control(null_p_values_of_cells(X)) <= 0.1).sum() <= 1
+
+
+def test_a_cell_far_out_in_its_column_stands_out(rng):
+    X = rng.standard_normal((1000, 10)) * 10.0 ** np.arange(-6, 4) + 5
+    expected = null_p_values_of_cells(X)
+    X[3, 1], X[4, 9] = 5 + 40e-5, 5 - 4e4
+    X[5:100, 2] = X[5, :] = np.nan
+    X[:, 4] = 3  # constant: it counts for nothing
+    p = null_p_values_of_cells(X)
+    np.testing.assert_array_equal(np.flatnonzero(false_discovery_control(p) <= 0.1), [3, 4])
+    assert p[5] == 1
+    assert (p > 0).all()
+    assert expected.min() > p[[3, 4]].max()
 
 
 def test_the_default_detector_is_wrapped_where_none_is_given(rows):

@@ -122,13 +122,24 @@ def test_a_flat_window_stays_flat(rng):
 def test_the_period_is_found(length, rng):
     x = np.sin(np.arange(12 * length) * 2 * np.pi / length) ** 3
     noise = rng.normal(size=len(x)) * 0.3
-    assert period(np.c_[x + noise, np.zeros(len(x))]) == pytest.approx(length, rel=0.1)
+    assert period(np.c_[x + noise, np.zeros(len(x))], [len(x)]) == pytest.approx(length, rel=0.1)
+
+
+@pytest.mark.parametrize("level", [0, 100])
+def test_the_period_is_that_of_series_not_of_how_long_they_are(level, rng):
+    starts, levels = rng.integers(0, 24, (20, 1)), level * rng.normal(size=(20, 1))
+    x = np.sin((np.arange(90) + starts) * 2 * np.pi / 24) + levels + 0.1 * rng.normal(size=(20, 90))
+    assert period(x.reshape(-1, 1), [90] * 20) in (23, 24, 25)
+
+
+def test_a_window_is_no_longer_than_half_of_the_longest_series(rng):
+    assert period(rng.normal(size=(700, 2)), [7] * 100) == 3
 
 
 def test_what_does_not_repeat_gets_a_length_too(rng):
-    assert period(np.arange(1000.0)[:, None]) == 100
-    assert period(np.ones((1000, 1))) == 100
-    assert period(rng.normal(size=(7, 2))) == 1
+    assert period(np.arange(1000.0)[:, None], [1000]) == 100
+    assert period(np.ones((1000, 1)), [1000]) == 100
+    assert period(rng.normal(size=(7, 2)), [7]) == 1
 
 
 def test_time_that_is_irregular_is_noticed(rng):
