@@ -269,9 +269,9 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
 
     @property
     def _channels(self) -> list[str]:
-        return list(
-            getattr(self, "feature_names_in_", map("x{}".format, range(self.n_features_in_)))
-        )
+        """Names of the channels used."""
+        names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
+        return [names[i] for i in self.window_.channels_]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
