@@ -207,8 +207,8 @@ class SlidingWindow(TransformerMixin, Params):
             return np.arange(len(counts))
         names = getattr(self, "feature_names_in_", np.arange(len(counts)))
         warn(
-            f"Channels are left out, for fewer than {self.min_values} different values: "
-            f"{listed([str(name) for name in names[few]])}. min_values=1 would keep them."
+            f"Channels are left out, for fewer than {self.min_values} different values "
+            f"(min_values): {listed([str(name) for name in names[few]])}."
         )
         return np.flatnonzero(~few)
 
