@@ -28,6 +28,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from joblib import Parallel, delayed
 from scipy.stats import rankdata
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
@@ -130,6 +131,7 @@ def scores_of(series: Series, window: SlidingWindow, most: int) -> Iterator[tupl
 
 def judged(series: Series, most: int, least: int) -> dict[str, tuple[float, ...]]:
     """VUS-PR, VUS-ROC, AUROC of points, point-adjusted F1 and seconds of each detector."""
+    warnings.simplefilter("ignore")
     _, train, _, truth = series
     length = min(SlidingWindow(standardise="train").fit(train).length_, 125)
     window = SlidingWindow(length=length, standardise="train", min_values=least).fit(train)
@@ -179,16 +181,18 @@ def main() -> None:
     parser.add_argument("--series", type=int, help="of each collection at most")
     parser.add_argument("--half", choices=["even", "odd", "both"], default="even")
     parser.add_argument("--windows", type=int, default=2000)
+    parser.add_argument("--jobs", type=int, default=1, help="series at a time")
     parser.add_argument("--min-values", type=int, default=10, help="of a channel; 1: all channels")
     args = parser.parse_args()
-    warnings.simplefilter("ignore")
     wanted = args.only.split(",")
     every: list[dict[str, tuple[float, ...]]] = []
     for name in [name for name in ("nab", "smap", "msl") if name in wanted]:
         numbered = enumerate(series_of(args.data, name))
         halves = {"even": (0,), "odd": (1,), "both": (0, 1)}[args.half]
         some = [series for i, series in numbered if i % 2 in halves][: args.series]
-        found = [judged(series, args.windows, args.min_values) for series in some]
+        found = Parallel(args.jobs, max_nbytes=None)(
+            delayed(judged)(series, args.windows, args.min_values) for series in some
+        )
         report(name, found)
         every += found
     if every:
