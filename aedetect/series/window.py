@@ -50,7 +50,7 @@ class SlidingWindow(TransformerMixin, Params):
     causal : bool, default=False
         Whether the score of a point is that of the one window that ends there, so that it uses
         nothing that comes later. NaN stands before the first points of a series, whose windows are
-        not full and whose scores are less sure.
+        not full; `SeriesDetector` brings their scores to the scale of full ones.
 
     Attributes
     ----------
