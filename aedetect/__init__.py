@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .apps.onnx import export_onnx as export_onnx
+    from .apps.saved import load as load
+    from .apps.saved import save as save
     from .detectors.anomaly import AnomalyDetector as AnomalyDetector
     from .detectors.autoencoder import Autoencoder as Autoencoder
     from .detectors.conformal import ConformalDetector as ConformalDetector
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from .detectors.rules import Quantile as Quantile
     from .detectors.rules import Tail as Tail
     from .detectors.rules import Tukey as Tukey
-    from .detectors.saved import load as load
-    from .detectors.saved import save as save
     from .detectors.sparse import SparseAutoencoder as SparseAutoencoder
     from .detectors.tabular import make_detector as make_detector
     from .detectors.threshold import Threshold as Threshold
@@ -115,12 +115,12 @@ _HOMES = {
     "explain": "detectors.explain",
     "export_onnx": "apps.onnx",
     "nearest_normal": "detectors.explain",
-    "load": "detectors.saved",
+    "load": "apps.saved",
     "make_detector": "detectors.tabular",
     "make_image_detector": "detectors.imaging",
     "make_series_detector": "series.made",
     "read_images": "images.reading",
-    "save": "detectors.saved",
+    "save": "apps.saved",
 }
 
 __all__ = [*_HOMES, "__version__"]

@@ -2,12 +2,15 @@
 
 ``python benchmarks/series.py --data DIR`` reads ``nab.npz``, ``smap.npz``, ``msl.npz`` and
 ``ecg5000.npz``. NAB's series are learned from and scored; those of SMAP and MSL come with a part to
-learn from. All detectors see the same windows: as long as the autocorrelation says, of channels in
-units of their deviation, learned from the same --windows drawn ones; a point's score is the mean
-over its windows. Sub-PCA weights all axes by their share of variance, as PyOD does; sub-kNN takes
-the mean distance of 5 neighbours; the matrix profile (of the first channel that varies, in windows
-of unit deviation) is stumpy's, where it is installed. The first two rows are ours: of all channels,
-and of those with 10 values at least, as `make_series_detector` does.
+learn from. All detectors see the same windows: as long as the autocorrelation says, of the same
+channels in units of their deviation, those with --min-values different values at least. They learn
+from the same --windows drawn ones; a point's score is the mean over its windows. Sub-PCA weights
+all axes by their share of variance, as PyOD does; sub-kNN takes the mean distance of 5 neighbours.
+
+Where they are installed, two more take series as they are. stumpy's matrix profile looks at the
+first of the channels, in windows of unit deviation: a window of NAB is compared with the others of
+its series, one of SMAP or MSL with those of the part to learn from. PyOD's `TimeSeriesOD` has its
+defaults but for the length of windows, and learns from all of them.
 
 Choices were made on series with odd numbers; --half even, the default, reports the others.
 --only nab,smap,msl,ecg and --series N run a part.
@@ -25,11 +28,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.distance import cdist
+from joblib import Parallel, delayed
 from scipy.stats import rankdata
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
+from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 
 from aedetect import GaussianDetector, SlidingWindow
@@ -37,6 +41,7 @@ from aedetect.metrics import vus_pr, vus_roc
 
 Series = tuple[str, np.ndarray, np.ndarray, np.ndarray]  # name, to learn from, to score, truth
 Scorer = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Scores = Callable[[], np.ndarray]
 
 
 def series_of(folder: Path, name: str) -> Iterator[Series]:
@@ -62,10 +67,13 @@ def ours(learned: np.ndarray, rows: np.ndarray) -> np.ndarray:
 def sub_pca(learned: np.ndarray, rows: np.ndarray) -> np.ndarray:
     mean, spread = learned.mean(axis=0), learned.std(axis=0)
     spread[spread == 0] = 1
-    pca = PCA(svd_solver="full").fit((learned - mean) / spread)
-    share = pca.explained_variance_ratio_
+    rows = (rows - mean) / spread
+    pca = PCA().fit((learned - mean) / spread)
+    share = np.nan_to_num(pca.explained_variance_ratio_)
     real = share > 1e-12
-    return -(cdist((rows - mean) / spread, pca.components_[real]) / share[real]).sum(axis=1)
+    if not real.any():  # nothing varied
+        return -np.linalg.norm(rows, axis=1)
+    return -(euclidean_distances(rows, pca.components_[real]) / share[real]).sum(axis=1)
 
 
 def sub_forest(learned: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -81,40 +89,59 @@ def random(_: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.random.default_rng(0).random(len(rows))
 
 
-def matrix_profile(x: np.ndarray, length: int) -> np.ndarray:
+def matrix_profile(train: np.ndarray, test: np.ndarray, length: int) -> np.ndarray:
     import stumpy
 
-    return -stumpy.stump(x, max(length, 3))[:, 0].astype(float)
+    others = {} if train is test else {"T_B": train[:, 0], "ignore_trivial": False}
+    profile = stumpy.stump(test[:, 0], max(length, 3), **others)[:, 0].astype(float)
+    return -np.nan_to_num(profile, posinf=np.sqrt(4.0 * length))  # that of opposite shapes
+
+
+def pyod_series(train: np.ndarray, test: np.ndarray, length: int) -> np.ndarray:
+    from pyod.models.ts_od import TimeSeriesOD
+
+    detector = TimeSeriesOD(window_size=length).fit(train)
+    return -(detector.decision_scores_ if train is test else detector.decision_function(test))
 
 
 PEERS: dict[str, Scorer] = {
     "sub-PCA": sub_pca, "sub-IsolationForest": sub_forest, "sub-kNN": sub_knn, "random": random,
 }  # fmt: skip
-OURS = ("ours, all channels", "ours")
 
 
-def judged(
-    series: Series, most: int
-) -> Iterator[tuple[str, tuple[float, float, float, float, float]]]:
+def scores_of(series: Series, window: SlidingWindow, most: int) -> Iterator[tuple[str, Scores]]:
+    """Name and scores of points of each detector, which are computed when they are called for."""
+    _, train, test, _ = series
+    windows = window.transform(train)
+    drawn = np.random.default_rng(0).permutation(len(windows))[:most]
+    learned, rows = windows[np.sort(drawn)], windows if train is test else window.transform(test)
+
+    def spread(scores: np.ndarray) -> np.ndarray:
+        return window.point_scores(test, scores)["score"].to_numpy()
+
+    for name, scorer in {"ours": ours, **PEERS}.items():
+        yield name, lambda scorer=scorer: spread(scorer(learned, rows))
+    parts = [(x[:, window.channels_] - window.mean_) / window.scale_ for x in (train, test)]
+    parts = parts if train is not test else [parts[0]] * 2
+    if find_spec("stumpy"):
+        yield "matrix profile", lambda: spread(matrix_profile(*parts, window.length_))
+    if find_spec("pyod"):
+        yield "PyOD TimeSeriesOD", lambda: pyod_series(*parts, window.length_)
+
+
+def judged(series: Series, most: int, least: int) -> dict[str, tuple[float, ...]]:
     """VUS-PR, VUS-ROC, AUROC of points, point-adjusted F1 and seconds of each detector."""
-    _, train, test, truth = series
+    warnings.simplefilter("ignore")
+    _, train, _, truth = series
     length = min(SlidingWindow(standardise="train").fit(train).length_, 125)
-    for kinds, at_least in (({OURS[0]: ours, **PEERS}, 1), ({OURS[1]: ours}, 10)):
-        window = SlidingWindow(length=length, standardise="train", min_values=at_least).fit(train)
-        windows = window.transform(train)
-        drawn = np.random.default_rng(0).permutation(len(windows))[:most]
-        learned, rows = windows[np.sort(drawn)], window.transform(test)
-        for name, scorer in kinds.items():
-            start = time.perf_counter()
-            scores = window.point_scores(test, scorer(learned, rows))["score"].to_numpy()
-            yield name, (*measures(truth, scores, length), time.perf_counter() - start)
-    if find_spec("stumpy") and train is test:
+    window = SlidingWindow(length=length, standardise="train", min_values=least).fit(train)
+    found = {}
+    for name, computed in scores_of(series, window, most):
         start = time.perf_counter()
-        scores = window.point_scores(test, matrix_profile(test[:, 0], length))["score"].to_numpy()
-        yield (
-            "matrix profile",
-            (*measures(truth, scores, length), time.perf_counter() - start),
-        )
+        scores = computed()
+        seconds = time.perf_counter() - start
+        found[name] = (*measures(truth, scores, length), seconds)
+    return found
 
 
 def measures(
@@ -154,15 +181,18 @@ def main() -> None:
     parser.add_argument("--series", type=int, help="of each collection at most")
     parser.add_argument("--half", choices=["even", "odd", "both"], default="even")
     parser.add_argument("--windows", type=int, default=2000)
+    parser.add_argument("--jobs", type=int, default=1, help="series at a time")
+    parser.add_argument("--min-values", type=int, default=10, help="of a channel; 1: all channels")
     args = parser.parse_args()
-    warnings.simplefilter("ignore")
     wanted = args.only.split(",")
     every: list[dict[str, tuple[float, ...]]] = []
     for name in [name for name in ("nab", "smap", "msl") if name in wanted]:
         numbered = enumerate(series_of(args.data, name))
         halves = {"even": (0,), "odd": (1,), "both": (0, 1)}[args.half]
         some = [series for i, series in numbered if i % 2 in halves][: args.series]
-        found = [dict(judged(series, args.windows)) for series in some]
+        found = Parallel(args.jobs, max_nbytes=None)(
+            delayed(judged)(series, args.windows, args.min_values) for series in some
+        )
         report(name, found)
         every += found
     if every:

@@ -188,7 +188,7 @@ def series(
     from .show import show_plainly
 
     alarms, told = alarms_in(table, frame, learned, output, **options)
-    if top:
+    if top and (form == "csv" or len(alarms)):
         show_plainly(alarms.head(top), form)
     for line in told:
         click.echo(visible(line), err=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..rows.limits import WORST
 from ..rows.threshold import FALSE_ALARMS
 from ..series.detector import SeriesDetector
 from ..series.made import make_series_detector
@@ -37,6 +38,7 @@ def alarms_in(
     detector.fit(known)
     points = detector.score_points(scored).reset_index(names="time")
     alarms = detector.alarms(scored)
+    alarms.loc[alarms["score"] == -WORST, "channels"] = "(no value)"
     if output is not None:
         if key is not None:
             points.insert(0, key, scored[key].to_numpy())
@@ -71,7 +73,12 @@ def _times(frame: pd.DataFrame, time: str) -> pd.Index:
     """A column of times, or of seconds."""
     kind = kind_of(frame[time], time, 1, frame.attrs.get("decimal", "."))
     if not isinstance(kind, Time | Number):
-        raise ValueError(f"--time {brief(time)}: holds neither times nor seconds")
+        odd = pd.to_datetime(frame[time], errors="coerce", format="mixed").isna().to_numpy()
+        row = int(odd.argmax())
+        raise ValueError(
+            f"--time {brief(time)}: row {row + 1} holds {listed([frame[time].iloc[row]])}, which "
+            "is neither a time nor a number of seconds"
+        )
     values, _ = kind.read(frame[time])
     if np.isnan(values).any():
         row = int(np.isnan(values).argmax()) + 1
@@ -89,10 +96,10 @@ def _summary(
     output: Path | None,
 ) -> str:
     n, flagged = len(points), int((points["label"] == -1).sum())
+    length = detector.window_.length_
     where = "" if output is None else f" All points are in {output}."
     return (
         f"{table}: {len(alarms)} interval{'s' * (len(alarms) != 1)} with {flagged} of {n} points "
-        f"flagged, by windows of "
-        f"{detector.window_.length_} points. Of {n} normal points, about {FALSE_ALARMS * n:.0f} "
-        f"would be.{where}"
+        f"flagged, by windows of {length} point{'s' * (length != 1)}. Of {n} normal points, about "
+        f"{FALSE_ALARMS * n:.0f} would be.{where}"
     )

@@ -20,12 +20,12 @@ from ..detectors.inside import fact
 from ..detectors.kernel import KernelAutoencoder
 from ..detectors.pca import PCADetector
 from ..detectors.rules import EmpiricalNull
-from ..detectors.saved import load, save
 from ..rows.threshold import FALSE_ALARMS, p_values
 from ..tables.columns import GOES_ON
 from ..tables.encoder import TableEncoder
 from ..tables.text import brief, listed
 from ..tables.writing import csv_file
+from .saved import load, save
 from .truth import Truth, agreement
 
 FDR = 0.1

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..chance import seeded
 from ..detectors.gaussian import GaussianDetector
-from ..detectors.inside import last, scored, unwrapped
+from ..detectors.inside import last, unwrapped
 from ..detectors.labels import Labelling
 from ..detectors.wrapper import scores_by
 from ..params import Count, Params
@@ -27,6 +27,8 @@ from ..rows.threshold import (
     some_of,
 )
 from .alarms import alarms_of
+from .beginning import Beginning, known_points
+from .channels import blamed, channel_errors, tells_channels
 from .tape import Tape
 from .window import SlidingWindow, rows_of, tape_of
 
@@ -62,6 +64,8 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         The fitted detector of windows.
     offset_ : float
         Threshold on the score of a point.
+    beginning_ : Beginning or None
+        Usual scores where series begin; None unless windows are causal.
     n_features_in_ : int
         Number of channels.
     feature_names_in_ : ndarray of shape (n_channels,)
@@ -112,17 +116,13 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         """
         self._check_params()
         window = default_window() if self.window is None else clone(self.window)
-        tape = tape_of(window.fit(X), X)
+        tape = _long_enough(tape_of(window.fit(X), X))
         seed = seeded(self.random_state).initial_seed()
         every = np.arange(len(tape.starts))
         estimator = self._learned(window, tape, every, seed)
-        unseen = [*self._unseen(window, tape, seed)] if self.contamination == "auto" else []
-        if unseen:
-            offset = calibrated_threshold(np.sort(np.concatenate(unseen)))
-        else:
-            share = FALSE_ALARMS if self.contamination == "auto" else self.contamination
-            offset = find_threshold(_of_points(tape, _scores(window, estimator, tape)), share)
+        beginning, offset = self._calibrated(window, estimator, tape, seed)
         self.window_, self.estimator_, self.offset_ = window, estimator, offset
+        self.beginning_ = beginning
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
             if hasattr(window, name):
@@ -131,7 +131,7 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
 
     def _learned(self, window: SlidingWindow, tape: Tape, among: np.ndarray, seed: int) -> Any:
         """A detector that has learned from some of these windows, full ones where there are any."""
-        full = among[~np.isnan(tape.values[tape.starts[among]]).all(axis=1)]
+        full = among[known_points(tape)[among] == tape.length]
         among = full if len(full) > 1 else among
         rows = rows_of(window, tape, among[some_of(len(among), self.max_windows, seed)])
         return self._unfitted(seed).fit(rows[~np.isnan(rows).all(axis=1)])
@@ -141,17 +141,33 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
             return clone(self.estimator)
         return GaussianDetector(contamination=0.0)
 
-    def _unseen(self, window: SlidingWindow, tape: Tape, seed: int) -> Iterator[np.ndarray]:
-        """Scores of points in stretches of time that were not learned from."""
+    def _calibrated(
+        self, window: SlidingWindow, estimator: Any, tape: Tape, seed: int
+    ) -> tuple[Beginning | None, float]:
+        """What is usual where series begin, and the threshold; by unseen windows if they may be."""
+        unseen = [*self._unseen(window, tape, seed)] if self.contamination == "auto" else []
+        begin = Beginning.of if window.causal else lambda *_: None
+        if unseen:
+            beginning = begin(window, unseen, seed)
+            found = [part.spread(_scores(window, learned, part)) for learned, part in unseen]
+            scores = np.concatenate([mean[count > 0] for mean, count in found])
+            return beginning, calibrated_threshold(np.sort(scores))
+        full = tape.part(np.flatnonzero(known_points(tape) == tape.length))
+        beginning = begin(window, [(estimator, full)], seed)
+        share = FALSE_ALARMS if self.contamination == "auto" else self.contamination
+        scores = _of_points(tape, _scores(window, estimator, tape, beginning))
+        return beginning, find_threshold(scores, share)
+
+    def _unseen(self, window: SlidingWindow, tape: Tape, seed: int) -> Iterator[tuple[Any, Tape]]:
+        """Detectors, and windows in stretches of time that they did not learn from."""
         ends = tape.starts + tape.length
+        usable = known_points(tape) == tape.length if window.causal else np.isfinite(ends)
         for start, end in pairwise(np.linspace(0, len(tape.values), STRETCHES + 1).astype(int)):
-            inside = np.flatnonzero((tape.starts >= start) & (ends <= end))
+            inside = np.flatnonzero((tape.starts >= start) & (ends <= end) & usable)
             others = np.flatnonzero((ends <= start) | (tape.starts >= end))
             if len(inside) and len(others) > 1:
                 part = tape.part(inside[: MOST + tape.length])
-                estimator = self._learned(window, tape, others, seed)
-                mean, count = part.spread(_scores(window, estimator, part))
-                yield mean[count > 0]
+                yield self._learned(window, tape, others, seed), part
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Score of each point: the mean score of the windows that it is in. High means normal.
@@ -164,11 +180,13 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         Returns
         -------
         ndarray of shape (n_points,), float64
-            Points that are in no window with a value get the lowest score, -1e300.
+            Points that are in no window with a value get the lowest score, -1e300. Where a series
+            begins, windows that are causal are not full: their scores are brought to the scale of
+            full ones, so that about as many normal points are flagged there as elsewhere.
         """
         check_is_fitted(self)
         tape = tape_of(self.window_, X)
-        return _of_points(tape, _scores(self.window_, self.estimator_, tape))
+        return _of_points(tape, self._window_scores(tape))
 
     def score_points(self, X: Any) -> pd.DataFrame:
         """Score and label points.
@@ -199,7 +217,8 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         -------
         DataFrame of shape (n_points, number of channels used)
             Minus the mean error; the mean over channels is the score, where the score of a window
-            is minus the mean of its errors. NaN where there is no value. Index of `X`.
+            is minus the mean of its errors, and the window is full. NaN where there is no value.
+            Index of `X`.
 
         Raises
         ------
@@ -207,11 +226,11 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
             If the detector of windows has no `score_features`.
         """
         check_is_fitted(self)
-        if not self._tells_channels:
+        if not tells_channels(self.estimator_):
             kind = type(last(unwrapped(self.estimator_))).__name__
             raise TypeError(f"{kind} does not tell the errors of values (score_features).")
         tape = tape_of(self.window_, X)
-        mean, _ = tape.spread(-self._channel_errors(tape))
+        mean, _ = tape.spread(-channel_errors(self.window_, self.estimator_, tape))
         return pd.DataFrame(mean, columns=self._channels, index=getattr(X, "index", None))
 
     def alarms(self, X: Any) -> pd.DataFrame:
@@ -233,55 +252,26 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         """
         check_is_fitted(self)
         tape = tape_of(self.window_, X)
-        scores = _of_points(tape, _scores(self.window_, self.estimator_, tape))
+        scores = _of_points(tape, self._window_scores(tape))
         found = alarms_of(tape, scores, self.offset_)
         index = pd.RangeIndex(len(scores)) if not hasattr(X, "index") else X.index
         table = {name: index[found[name]] for name in ("start", "end", "peak")}
         told = {**table, "score": scores[found["peak"]]}
-        told["channels"] = [self._blamed(tape, cell) for cell in tape.cells[found["peak"]]]
+        told["channels"] = [
+            blamed(self.window_, self.estimator_, tape, cell, self._channels)
+            for cell in tape.cells[found["peak"]]
+        ]
         key = self.window_.key
         return pd.DataFrame({key: X[key].to_numpy()[found["peak"]], **told} if key else told)
 
+    def _window_scores(self, tape: Tape) -> np.ndarray:
+        return _scores(self.window_, self.estimator_, tape, self.beginning_)
+
     @property
     def _channels(self) -> list[str]:
-        return list(
-            getattr(self, "feature_names_in_", map("x{}".format, range(self.n_features_in_)))
-        )
-
-    @property
-    def _tells_channels(self) -> bool:
-        return hasattr(last(unwrapped(self.estimator_)), "score_features")
-
-    def _channel_errors(self, tape: Tape) -> np.ndarray:
-        """Mean error of each channel in each window, (n_windows, n_channels)."""
-        errors = np.full((len(tape.starts), tape.values.shape[1]), np.nan)
-        for block in tape.blocks():
-            rows = rows_of(self.window_, tape, block)
-            seen = ~np.isnan(rows)
-            some = seen.any(axis=1)
-            if not some.any():
-                continue
-            values = scored(unwrapped(self.estimator_), rows[some])[1]
-            cut = (len(values), -1, tape.length)
-            counts = seen[some].reshape(cut).sum(axis=-1)
-            sums = np.where(seen[some], values, 0).reshape(cut).sum(axis=-1)
-            errors[block][some] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-        return errors
-
-    def _blamed(self, tape: Tape, cell: int) -> str:
-        """Names of the channels with the largest errors around a point."""
-        if not self._tells_channels:
-            return ""
-        over = (tape.starts <= cell) & (cell < tape.starts + tape.length)
-        if tape.causal:
-            over = tape.starts == cell - tape.length + 1
-        errors = np.nan_to_num(self._channel_errors(tape.part(np.flatnonzero(over))))
-        means = errors.mean(axis=0)
-        if not means.any():
-            return ""
-        order = np.argsort(-means, kind="stable")
-        enough = int(np.searchsorted(np.cumsum(means[order]), means.sum() / 2)) + 1
-        return ", ".join(self._channels[c] for c in order[: min(enough, 3)])
+        """Names of the channels used."""
+        names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
+        return [names[i] for i in self.window_.channels_]
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -294,7 +284,9 @@ def default_window(**params: Any) -> SlidingWindow:
     return SlidingWindow(standardise="train", min_values=10, **params)
 
 
-def _scores(window: SlidingWindow, estimator: Any, tape: Tape) -> np.ndarray:
+def _scores(
+    window: SlidingWindow, estimator: Any, tape: Tape, beginning: Beginning | None = None
+) -> np.ndarray:
     """Scores of windows, NaN for those without a value."""
     scores = np.full(len(tape.starts), np.nan)
     for block in tape.blocks():
@@ -302,14 +294,24 @@ def _scores(window: SlidingWindow, estimator: Any, tape: Tape) -> np.ndarray:
         some = ~np.isnan(rows).all(axis=1)
         if some.any():
             scores[block][some] = scores_by(estimator, rows[some])
-    return scores
+    return scores if beginning is None else beginning.levelled(tape, scores)
+
+
+def _long_enough(tape: Tape) -> Tape:
+    longest = int(np.bincount(tape.pieces).max())
+    if longest < tape.length:
+        raise ValueError(
+            f"length={tape.length}: the longest series without a gap in time has {longest} points; "
+            "set length to fewer."
+        )
+    return tape
 
 
 def score_newest(detector: SeriesDetector, X: Any, n: int) -> np.ndarray:
     """Scores of the last n rows of `X` by a causal detector, from their own windows alone."""
     tape = tape_of(detector.window_, X)
     starts = tape.cells[len(tape.cells) - n :] - tape.length + 1
-    scores = _scores(detector.window_, detector.estimator_, replace(tape, starts=starts))
+    scores = detector._window_scores(replace(tape, starts=starts))
     return np.where(np.isnan(scores), -WORST, scores)
 
 

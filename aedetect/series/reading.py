@@ -66,8 +66,13 @@ def check_times(series: np.ndarray, times: np.ndarray | None, step: float | None
         raise ValueError(f"The times of X go back, by up to {back}; sort the rows by time.")
     if step is None:
         return
-    uneven = (np.abs(steps - step) > UNEVEN * step) & (steps <= GAP * step)
-    gaps = int((steps > GAP * step).sum())
+    same, gaps = int((steps == 0).sum()), int((steps > GAP * step).sum())
+    if same and times is not None:
+        warn(
+            f"Rows with the time of the row before them: {same} of {len(times)}. They count as a "
+            "step later; a key tells several series apart."
+        )
+    uneven = (np.abs(steps - step) > UNEVEN * step) & (steps <= GAP * step) & (steps > 0)
     if uneven.any() or gaps > max(FEW, MANY * len(steps)):
         warn(
             f"Time is irregular: of {len(steps)} steps from row to row, {uneven.sum()} differ by "

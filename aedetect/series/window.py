@@ -50,7 +50,7 @@ class SlidingWindow(TransformerMixin, Params):
     causal : bool, default=False
         Whether the score of a point is that of the one window that ends there, so that it uses
         nothing that comes later. NaN stands before the first points of a series, whose windows are
-        not full and whose scores are less sure.
+        not full; `SeriesDetector` brings their scores to the scale of full ones.
 
     Attributes
     ----------
@@ -207,8 +207,8 @@ class SlidingWindow(TransformerMixin, Params):
             return np.arange(len(counts))
         names = getattr(self, "feature_names_in_", np.arange(len(counts)))
         warn(
-            f"Channels are left out, for fewer than {self.min_values} different values: "
-            f"{listed([str(name) for name in names[few]])}. min_values=1 would keep them."
+            f"Channels are left out, for fewer than {self.min_values} different values "
+            f"(min_values): {listed([str(name) for name in names[few]])}."
         )
         return np.flatnonzero(~few)
 
@@ -223,8 +223,10 @@ class SlidingWindow(TransformerMixin, Params):
         order, sizes = pieces(series, times, self.step_)
         return Tape.of(values, order, sizes, self.length_, None if self.causal else self.stride)
 
-    def _rows(self, tape: Tape, some: np.ndarray | slice) -> np.ndarray:
+    def _rows(self, tape: Tape, some: np.ndarray | slice, known: int | None = None) -> np.ndarray:
         windows = tape.windows(some)  # (m, n_channels, length)
+        if known is not None:
+            windows = np.where(np.arange(tape.length) < tape.length - known, np.nan, windows)
         if self.standardise == "window":
             windows = _standardised(windows, FLAT * self.scale_)
         return windows.reshape(len(windows), -1)
@@ -250,6 +252,8 @@ def tape_of(window: SlidingWindow, X: Any) -> Tape:
     return window._tape(X)
 
 
-def rows_of(window: SlidingWindow, tape: Tape, some: np.ndarray | slice) -> np.ndarray:
-    """Some of the windows over a tape, one a row."""
-    return window._rows(tape, some)
+def rows_of(
+    window: SlidingWindow, tape: Tape, some: np.ndarray | slice, known: int | None = None
+) -> np.ndarray:
+    """Some of the windows over a tape, one a row, as if only their last points were known."""
+    return window._rows(tape, some, known)

@@ -73,11 +73,37 @@ def test_rows_need_not_be_sorted(table, tmp_path):
     assert tables[0]["peak"].tolist() == tables[1]["peak"].tolist()
 
 
+def test_a_stretch_without_values_is_named(table, tmp_path):
+    frame = pd.read_csv(table)[["time", "unit", "load"]]
+    frame = frame[frame["unit"] == "one"].drop(columns="unit").reset_index(drop=True)
+    frame.loc[300:400, "load"] = np.nan
+    frame.loc[500, "time"] = frame.loc[499, "time"]
+    frame.to_csv(tmp_path / "gaps.csv", index=False)
+    result = run("series", tmp_path / "gaps.csv", "--time", "time", "--format", "csv", "--top", 1)
+    alarm = pd.read_csv(StringIO(result.stdout), parse_dates=["peak"]).iloc[0]
+    assert alarm["channels"] == "(no value)"
+    assert pd.Timestamp(frame["time"][300]) < alarm["peak"] < pd.Timestamp(frame["time"][400])
+    assert "Rows with the time of the row before them: 1 of 960." in result.stderr
+
+
+def test_nothing_strange_is_an_empty_table(tmp_path):
+    hours = pd.date_range("2024-01-01", periods=500, freq="h")
+    frame = pd.DataFrame({"time": hours, "load": np.sin(np.arange(500) * np.pi / 12).round(6)})
+    frame.to_csv(tmp_path / "calm.csv", index=False)
+    shown = {}
+    for form in ("table", "csv", "json"):
+        result = run("series", tmp_path / "calm.csv", "--time", "time", "--format", form)
+        assert result.exit_code == 0, result.output
+        assert "0 intervals with 0 of 500 points flagged" in result.stderr
+        shown[form] = result.stdout
+    assert shown == {"table": "", "csv": "start,end,peak,score,channels\n", "json": ""}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--time", "clock"), "no column named 'clock'"),
-        (("--time", "valve"), "--time valve: holds neither times nor seconds"),
+        (("--time", "valve"), "--time valve: row 1 holds 'shut', which is neither a time nor"),
         (("--time", "time", "--exclude", "colour"), "no column named 'colour'"),
         (("--time", "time", "--key", "machine"), "no column named 'machine'"),
         ((), "--time"),

@@ -33,7 +33,7 @@ from aedetect import (
     PCADetector,
     VariationalAutoencoder,
 )
-from aedetect.detectors.saved import KINDS
+from aedetect.apps.saved import KINDS
 from aedetect.models.state import Writer
 from aedetect.rows.blocks import CHUNK
 from aedetect.rows.threshold import find_threshold, folds, p_values

@@ -82,6 +82,20 @@ def test_channels_add_up_to_the_score(rng):
         np.testing.assert_allclose(channels.mean(axis=1), detector.score_samples(X))
 
 
+@pytest.mark.filterwarnings("ignore:Channels are left out")
+@pytest.mark.parametrize("named", [True, False])
+def test_channels_that_are_left_out_are_not_named(named, rng):
+    X = wave(rng)
+    X.insert(0, "valve", rng.integers(0, 2, len(X)))
+    names = ["a", "b", "c"] if named else ["x1", "x2", "x3"]
+    X = X if named else X.to_numpy()
+    detector = make_series_detector(length=24, random_state=0).fit(X)
+    assert list(detector.score_channels(X)) == names
+    found = set(", ".join(detector.alarms(X)["channels"]).split(", "))
+    assert found
+    assert found <= set(names)
+
+
 def test_the_score_is_the_mean_over_windows_of_any_detector(rng):
     X = wave(rng)
     window = SlidingWindow(length=20, stride=3).fit(X)

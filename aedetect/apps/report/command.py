@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from ...detectors.saved import load
+from ..saved import load
 from ..truth import Truth
 from ..work import check_device, learned, new_pipeline, without
 from .page import write_html

@@ -43,7 +43,7 @@ from aedetect import (
     load,
     save,
 )
-from aedetect.detectors.saved import KINDS, _digest
+from aedetect.apps.saved import KINDS, _digest
 from aedetect.models.state import Reader, Writer
 from aedetect.networks import Network
 

@@ -26,6 +26,24 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from ..detectors.anomaly import AnomalyDetector
+from ..detectors.autoencoder import Autoencoder
+from ..detectors.base import Detector
+from ..detectors.conformal import ConformalDetector
+from ..detectors.contractive import Contractive, ContractiveAutoencoder
+from ..detectors.core import RobustCore
+from ..detectors.denoising import Denoising, DenoisingAutoencoder
+from ..detectors.ensemble import AutoencoderEnsemble
+from ..detectors.gaussian import GaussianDetector
+from ..detectors.kernel import KernelAutoencoder
+from ..detectors.memory import MemoryAutoencoder, MemoryObjective
+from ..detectors.patches import PatchDetector
+from ..detectors.pca import PCADetector
+from ..detectors.rules import MAD, AlertBudget, EmpiricalNull, FromLabels, Quantile, Tail, Tukey
+from ..detectors.sparse import Sparse, SparseAutoencoder
+from ..detectors.threshold import Threshold
+from ..detectors.variational import Variational, VariationalAutoencoder
+from ..detectors.wrapper import Wrapper
 from ..files import whole_file
 from ..images.filter import ImageFilter
 from ..models import ensemble, frame, gaussian, kernel, linear, parts, surprise, trained
@@ -36,26 +54,12 @@ from ..objectives import corruption
 from ..objectives.base import Objective
 from ..objectives.swaps import Swapping
 from ..params import check
+from ..series.beginning import Beginning
+from ..series.detector import SeriesDetector
+from ..series.whole import check_series, check_window
+from ..series.window import SlidingWindow
 from ..tables.columns import Category, Number, Time
 from ..tables.encoder import TableEncoder
-from .anomaly import AnomalyDetector
-from .autoencoder import Autoencoder
-from .base import Detector
-from .conformal import ConformalDetector
-from .contractive import Contractive, ContractiveAutoencoder
-from .core import RobustCore
-from .denoising import Denoising, DenoisingAutoencoder
-from .ensemble import AutoencoderEnsemble
-from .gaussian import GaussianDetector
-from .kernel import KernelAutoencoder
-from .memory import MemoryAutoencoder, MemoryObjective
-from .patches import PatchDetector
-from .pca import PCADetector
-from .rules import MAD, AlertBudget, EmpiricalNull, FromLabels, Quantile, Tail, Tukey
-from .sparse import Sparse, SparseAutoencoder
-from .threshold import Threshold
-from .variational import Variational, VariationalAutoencoder
-from .wrapper import Wrapper
 
 FORMAT = 1
 UNREADABLE = (  # what a forged file may raise
@@ -68,7 +72,7 @@ OURS = (
     ContractiveAutoencoder, DenoisingAutoencoder, EmpiricalNull, FromLabels, MAD, Quantile, Tail,
     TableEncoder, Threshold, Tukey, Category, Number, Time,
     GaussianDetector, ImageFilter, KernelAutoencoder, MemoryAutoencoder, PatchDetector,
-    PCADetector, RobustCore,
+    PCADetector, RobustCore, SeriesDetector, SlidingWindow, Beginning,
     SparseAutoencoder, VariationalAutoencoder, Contractive, Denoising, MemoryObjective, Objective,
     Sparse, Swapping, Variational, Conv1d, Conv2d, Dense, Tied, ensemble.EnsembleModel, frame.Frame,
     gaussian.GaussianModel, kernel.KernelModel, linear.LinearModel, parts.Memory, parts.Rows,
@@ -94,10 +98,11 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     estimator : estimator
-        A detector of this package, `RobustCore`, `TableEncoder`, `ImageFilter`, or a Pipeline of
-        such and of scikit-learn's StandardScaler, MinMaxScaler, RobustScaler, QuantileTransformer,
-        PowerTransformer, SimpleImputer, OneHotEncoder, OrdinalEncoder, ColumnTransformer, PCA and
-        FunctionTransformer without a function. `Threshold` and `ConformalDetector` around one.
+        A detector of this package, for rows, images or series, `RobustCore`, `TableEncoder`,
+        `ImageFilter`, `SlidingWindow`, or a Pipeline of such and of scikit-learn's StandardScaler,
+        MinMaxScaler, RobustScaler, QuantileTransformer, PowerTransformer, SimpleImputer,
+        OneHotEncoder, OrdinalEncoder, ColumnTransformer, PCA and FunctionTransformer without a
+        function. `Threshold` and `ConformalDetector` around one.
     path : path
         In an existing folder; the file is whole or not there.
 
@@ -283,6 +288,14 @@ def _check(thing: Any) -> None:
         check(thing)
         for column in getattr(thing, "columns_", []):
             column.check()
+    elif isinstance(thing, SlidingWindow):
+        check_window(check(thing))
+    elif isinstance(thing, SeriesDetector):
+        check_series(check(thing))
+        for part in (thing.window, thing.estimator, getattr(thing, "estimator_", None)):
+            if part is not None:
+                _check(part)
+        _check_threshold(thing)
     elif isinstance(thing, Wrapper | PatchDetector):
         check(thing)
         for name in ("estimator", "estimator_"):

@@ -1,0 +1,100 @@
+"""Where series begin, a causal detector flags as many normal points as elsewhere, and anomalies."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import IsolationForest
+
+from aedetect import SlidingWindow, make_series_detector
+from aedetect.series.beginning import known_points
+from aedetect.series.window import tape_of
+
+LENGTH = 24
+
+
+def noise(rng, n):
+    return rng.standard_normal((n, 1))
+
+
+def wave(rng, n):
+    t = np.arange(n)[:, None] + rng.uniform(0, LENGTH)
+    return np.sin(t * 2 * np.pi / LENGTH + [0, 1]) + 0.2 * rng.standard_normal((n, 2))
+
+
+def walk(rng, n):
+    x = np.zeros((n, 1))
+    for i in range(1, n):
+        x[i] = 0.9 * x[i - 1] + rng.standard_normal()
+    return x
+
+
+def many(make, rng, n_series, n):
+    """Short series one below the other, with a key."""
+    parts = [pd.DataFrame(make(rng, n)).assign(key=i) for i in range(n_series)]
+    return pd.concat(parts, ignore_index=True).rename(columns=str)
+
+
+@pytest.mark.parametrize("make", [noise, wave, walk])
+@pytest.mark.parametrize(
+    "estimator", [None, IsolationForest(random_state=0)], ids=["ours", "theirs"]
+)
+def test_no_more_false_alarms_than_elsewhere(make, estimator, rng):
+    options = {"length": LENGTH, "causal": True, "key": "key", "random_state": 0}
+    detector = make_series_detector(estimator, **options).fit(many(make, rng, 1, 4000))
+    new = many(make, rng, 200, 3 * LENGTH)
+    flagged = (detector.predict(new) == -1).reshape(200, -1)
+    begin, rest = flagged[:, : LENGTH - 1].mean(), flagged[:, LENGTH - 1 :].mean()
+    assert 0.01 < rest < 0.06
+    assert begin < rest + 0.015
+
+
+@pytest.mark.parametrize("make", [noise, wave, walk])
+def test_an_anomaly_at_the_very_beginning_is_flagged(make, rng):
+    options = {"length": LENGTH, "causal": True, "random_state": 0}
+    detector = make_series_detector(**options).fit(make(rng, 2000))
+    for at in (0, 1, 5, 15):
+        new = make(rng, 50)
+        new[at] += 8 * new.std()
+        assert detector.predict(new)[at] == -1
+
+
+def test_full_windows_keep_their_scores(rng):
+    X = wave(rng, 500)
+    window = SlidingWindow(length=LENGTH, standardise="train", causal=True)
+    detector = make_series_detector(length=LENGTH, causal=True, random_state=0).fit(X)
+    rows = window.fit(X).transform(X)
+    by_hand = detector.estimator_.score_samples(rows[LENGTH - 1 :])
+    np.testing.assert_allclose(detector.score_samples(X)[LENGTH - 1 :], by_hand)
+
+
+def test_a_sensor_that_was_off_begins_anew(rng):
+    detector = make_series_detector(length=LENGTH, causal=True, random_state=0).fit(wave(rng, 3000))
+    X = wave(rng, 100)
+    off = np.r_[wave(rng, 60), np.full((LENGTH, 2), np.nan), X]
+    np.testing.assert_allclose(detector.score_samples(off)[-100:], detector.score_samples(X))
+
+
+def test_points_known_are_counted_from_the_first_one():
+    X = np.arange(8.0)[:, None]
+    X[[3, 4, 5]] = np.nan
+    tape = tape_of(SlidingWindow(length=3, causal=True).fit(X), X)
+    assert known_points(tape).clip(0).tolist() == [1, 2, 3, 3, 3, 0, 1, 2]
+
+
+def test_a_share_of_the_training_points_is_no_larger_there(rng):
+    options = {"length": LENGTH, "causal": True, "key": "key", "random_state": 0}
+    table = many(wave, rng, 100, 2 * LENGTH)
+    detector = make_series_detector(**options).set_params(contamination=0.1).fit(table)
+    flagged = (detector.predict(table) == -1).reshape(100, -1)
+    assert flagged.mean() == pytest.approx(0.1, abs=0.01)
+    assert flagged[:, : LENGTH - 1].mean() < 0.15
+
+
+def test_series_shorter_than_a_window_are_scored_but_not_learned_from(rng):
+    short = many(wave, rng, 30, LENGTH - 4)
+    for causal in (False, True):
+        detector = make_series_detector(length=LENGTH, causal=causal, key="key", random_state=0)
+        with pytest.raises(ValueError, match="length=24: the longest series .* has 20 points"):
+            detector.fit(short)
+        scores = detector.fit(many(wave, rng, 10, 200)).score_samples(short)
+        assert scores.min() > -1e3
