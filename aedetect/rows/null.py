@@ -49,9 +49,9 @@ def null_p_values_of_cells(X: np.ndarray) -> np.ndarray:
     """Probability of a value as far from the median as the farthest of each row, or farther.
 
     Each column has a null of its own, for its values in units of their interquartile range,
-    squashed by asinh, which turns tails as heavy as Cauchy's into exponential ones. Columns are left
-    out where half of the values are one, or where more than 1 % are far out: what is so common is
-    another kind of normal. p-values are multiplied by the number of columns (Bonferroni).
+    squashed by asinh, which turns tails as heavy as Cauchy's into exponential ones. Columns are
+    left out where half of the values are one, or where more than 1 % are far out: what is so common
+    is another kind of normal. p-values are multiplied by the number of columns (Bonferroni).
 
     Parameters
     ----------
