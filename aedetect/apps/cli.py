@@ -184,12 +184,12 @@ def series(
     learned = None if train is None else _read(train, how)
     top, form = options.pop("top"), options.pop("form")
 
-    from .series import alarms_in
+    from .series import alarms_in, strongest
     from .show import show_plainly
 
     alarms, told = alarms_in(table, frame, learned, output, **options)
     if top and (form == "csv" or len(alarms)):
-        show_plainly(alarms.head(top), form)
+        show_plainly(strongest(alarms, top), form)
     for line in told:
         click.echo(visible(line), err=True)
     if fail_on_anomaly and len(alarms):
