@@ -176,7 +176,8 @@ def series(
     """Find the intervals of TABLE, rows in the order of time, that are unlike the others.
 
     It learns from TABLE, or from the table that --train names, and flags about 3 % of normal
-    points; flagged points that are close to each other make an interval.
+    points; flagged points that are close to each other make an interval. Of more than --top
+    intervals, the strongest are shown, in the order of time.
     """
     check_output(output, table)
     how = {name: options[name] for name in READING}

@@ -43,9 +43,10 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         Scores windows as rows, high = normal; may be a Pipeline. None: `GaussianDetector`.
     contamination : float or "auto", default="auto"
         "auto" sets the threshold so that about 3 % of the points of normal series are flagged: it
-        comes from five stretches of time, each scored by a detector that did not learn from it. If
-        training points stand out of the scores of the others, as where there is an event among
-        them, these are flagged. A number from 0 to 0.5 is the share of training points to flag.
+        comes from five stretches of time, cut in each series and scored by a detector that did not
+        learn from them. An event among the points learned from is flagged, too, if its windows are
+        at most about a twentieth of all. A number from 0 to 0.5 is the share of training points to
+        flag, of those that a window speaks for.
     max_windows : int, default=5000
         Windows at most that are learned from, drawn at random.
     random_state : int, RandomState or None, default=None
@@ -271,7 +272,7 @@ def _refuse_key(key: str | None) -> None:
 
 
 def _warn_of_few(n: int, length: int) -> None:
-    """Of noise and waves, up to 6 % of new points were flagged at 12 lengths, at 8 up to 13 %."""
+    """In fewer, points of noise and of waves were flagged at a multiple of the share promised."""
     if n < LENGTHS * length:
         warn(
             f"X has {n} points, too few for the threshold of windows of {length} points to be "
