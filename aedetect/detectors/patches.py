@@ -28,7 +28,7 @@ from .labels import Labelling
 from .wrapper import scores_by
 
 LIMITS = 0.99, 0.9999  # quantiles of errors of normal pixels: where the scale of maps lies
-LEAST = 0.1  # of the mean error: what an error is divided by where normal images have hardly any
+LEAST = 0.1  # of the usual error: what errors are divided by, at least
 
 
 class PatchDetector(MetaEstimatorMixin, Labelling, Params):
@@ -36,11 +36,11 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
 
     A detector learns patches from anywhere in the training images. The map of an image is the mean
     of the errors that overlapping patches find at each pixel, weighted so that no seams remain,
-    smoothed, and divided by the usual error there: at edges and borders that differ from image to
-    image, more is usual. The image's error is that of its strangest pixels.
-
-    Defaults were chosen on photographs of clean tiles with defects painted on them
-    (``benchmarks/images.py --choose-tiles``).
+    and smoothed. The image's error is that of its strangest pixels, compared in two ways: with what
+    is usual at these pixels, as more is at edges that differ from image to image, and with the rest
+    of the image, as all of it may be coarse. Let t be the mean of its strangest pixels, each
+    divided by the usual error there, and m the median of all: the error is ``sqrt(t * t / m)``, the
+    geometric mean of both comparisons.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
         Standard deviation of the Gaussian that smooths maps, in pixels; 0 for none.
     pooling : "max", "mean" or float, default=0.01
         The error of an image from those of its pixels: the largest, their mean, or the mean of that
-        share of them, the largest ones.
+        share of them, the largest ones. Also compared with the median, see above.
     max_patches : int, default=5000
         Patches to learn from at most, drawn at random.
     contamination : float or "auto", default="auto"
@@ -136,10 +136,11 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
         seed = seeded(self.random_state).initial_seed() % 2**63
         estimator = self._learned(images, seed)
         maps = self._unseen_maps(estimator, images, seed)
-        usual = maps.mean(axis=0, dtype=np.float64)
-        usual = np.maximum(usual, LEAST * usual.mean() or 1.0)
-        maps /= usual
-        scores = np.sort([self._pooled(errors) for errors in maps])
+        total, n = maps.sum(axis=0), len(maps)
+        usual = _divisor(total / n)
+        others = ((total - errors) / (n - 1) if n > 1 else total for errors in maps)
+        pairs = zip(maps, others, strict=True)  # no image tells what is usual for itself
+        scores = np.sort([self._score(errors / _divisor(told)) for errors, told in pairs])
         auto = self.contamination == "auto" and len(images) >= FEWEST
         share = 0.0 if self.contamination == "auto" else self.contamination
         low, high = np.quantile(maps.ravel(), LIMITS, overwrite_input=True)
@@ -163,10 +164,10 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
         Returns
         -------
         ndarray of shape (n, height, width), float64
-            Multiples of what is usual at the pixel; `map_limits_` says what is high.
+            In the estimator's unit; `map_limits_` says what is high.
         """
         images = self._images(X)
-        return _stacked(self._relative_maps(images), images)
+        return _stacked(self._maps(self.estimator_, images), images)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Score of each image. High means normal.
@@ -179,9 +180,10 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
         Returns
         -------
         ndarray of shape (n,), float64
-            Minus the mean of the map over its strangest pixels, as `pooling` says.
+            Minus the error of each image.
         """
-        return self.score_maps(self._relative_maps(self._images(X)))
+        images = self._images(X)
+        return self.score_maps(self._maps(self.estimator_, images))
 
     def score_maps(self, maps: Iterable[np.ndarray]) -> np.ndarray:
         """Score of each image from its map, where that is there already.
@@ -203,7 +205,7 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
                 raise ValueError(
                     f"maps has one of shape {np.shape(errors)}; expected {self.shape_[:2]}."
                 )
-            scores.append(self._pooled(errors))
+            scores.append(self._score(errors / self.usual_))
         return np.array(scores)
 
     def p_values(self, X: Any) -> np.ndarray:
@@ -274,10 +276,6 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
             ]
         return _stacked((errors for part in parts for errors in self._maps(*part)), images)
 
-    def _relative_maps(self, images: np.ndarray) -> Iterator[np.ndarray]:
-        """Maps in multiples of what is usual at each pixel."""
-        return (errors / self.usual_ for errors in self._maps(self.estimator_, images))
-
     def _maps(self, estimator: Any, images: np.ndarray) -> Iterator[np.ndarray]:
         def errors(patches: np.ndarray) -> np.ndarray:
             if isinstance(estimator, Detector):
@@ -288,17 +286,23 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
         for found in stitched(images, self.size, self._stride, errors):
             yield gaussian_filter(found, self.smoothing) if self.smoothing else found
 
-    def _pooled(self, errors: np.ndarray) -> float:
-        """Score of an image from the errors of its pixels."""
+    def _score(self, errors: np.ndarray) -> float:
+        """Score of an image from the errors of its pixels, as multiples of what is usual."""
         share = {"max": 0.0, "mean": 1.0}.get(str(self.pooling))
         share = float(self.pooling) if share is None else share
         k = max(1, math.ceil(share * errors.size))
-        return -float(np.partition(errors, -k, axis=None)[-k:].mean())
+        strangest = float(np.partition(errors, -k, axis=None)[-k:].mean())
+        return -strangest / math.sqrt(max(float(np.median(errors)), LEAST))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
         return tags
+
+
+def _divisor(usual: np.ndarray) -> np.ndarray:
+    """Usual errors that others can be divided by."""
+    return np.maximum(usual, LEAST * usual.mean() or 1.0)
 
 
 def _stacked(maps: Iterable[np.ndarray], images: np.ndarray) -> np.ndarray:

@@ -13,15 +13,19 @@ from .windows import as_array, images_of
 
 
 class ImageFilter(TransformerMixin, Params):
-    """Blur images, and take away their brightness and contrast.
+    """Blur images, and take away their background, brightness and contrast.
 
     Blurred, strokes that lie beside each other become alike; standardised, so do images of one
-    thing in different light. There is nothing to learn.
+    thing in different light; without background, so do those in uneven light, and what is small
+    stands out from what is large. There is nothing to learn.
 
     Parameters
     ----------
     blur : float, default=0.0
         Standard deviation of a Gaussian, in pixels; 0 for none.
+    background : float, default=0.0
+        Standard deviation of a wider Gaussian, in pixels, whose blur is taken to be the background
+        and subtracted; 0 for none.
     standardize : bool, default=False
         Whether to bring each image to mean 0 and standard deviation 1 over all of its values. A
         constant image becomes 0.
@@ -39,6 +43,7 @@ class ImageFilter(TransformerMixin, Params):
     """
 
     blur: NotNegative = 0.0
+    background: NotNegative = 0.0
     standardize: bool = False
     shape: tuple[Count, ...] | None = None
 
@@ -80,8 +85,8 @@ class ImageFilter(TransformerMixin, Params):
         """
         X = as_array(X)
         images = self._images(X)
-        if self.blur:
-            images = gaussian_filter(images, (0, self.blur, self.blur, 0))
+        background = _blurred(images, self.background) if self.background else 0
+        images = (_blurred(images, self.blur) if self.blur else images) - background
         if self.standardize:
             images = _standardized(images)
         return images.reshape(X.shape)
@@ -102,6 +107,10 @@ class ImageFilter(TransformerMixin, Params):
         tags.requires_fit = False
         tags.input_tags.three_d_array = True
         return tags
+
+
+def _blurred(images: np.ndarray, deviation: float) -> np.ndarray:
+    return np.asarray(gaussian_filter(images, (0, deviation, deviation, 0)))
 
 
 def _standardized(images: np.ndarray) -> np.ndarray:

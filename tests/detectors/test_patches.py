@@ -52,18 +52,26 @@ def test_one_window_is_the_estimator_itself(images):
     options = {"size": 8, "smoothing": 0, "pooling": "mean", "max_patches": 1000}
     patches = PatchDetector(estimator=PCADetector(latent_dim=5), **options).fit(train)
     whole = PCADetector(latent_dim=5).fit(train)
-    maps = patches.error_maps(test) * patches.usual_
-    np.testing.assert_allclose(maps, whole.score_features(test), atol=1e-12)
+    np.testing.assert_allclose(patches.error_maps(test), whole.score_features(test), atol=1e-12)
 
 
 @pytest.mark.parametrize(("pooling", "count"), [("max", 1), ("mean", 1600), (0.01, 16), (1e-9, 1)])
 def test_the_error_of_an_image_is_that_of_its_strangest_pixels(pooling, count, images):
     detector = PatchDetector(size=8, pooling=pooling, random_state=0).fit(images[0])
     test = images[1][:9]
-    errors = detector.error_maps(test).reshape(9, -1)
-    np.testing.assert_allclose(
-        detector.score_samples(test), -np.sort(errors, axis=1)[:, -count:].mean(axis=1)
-    )
+    errors = (detector.error_maps(test) / detector.usual_).reshape(9, -1)
+    strangest = np.sort(errors, axis=1)[:, -count:].mean(axis=1)
+    expected = np.sqrt(strangest * strangest / np.median(errors, axis=1))
+    np.testing.assert_allclose(detector.score_samples(test), -expected)
+
+
+def test_a_coarse_image_is_less_strange_than_one_with_a_spot(images):
+    detector = PatchDetector(size=8, random_state=0).fit(images[0])
+    test, rng = images[1][:20], np.random.default_rng(0)
+    coarse, spotted_ones = test + rng.normal(0, 0.1, test.shape), spotted(test, (17, 9))
+    top = np.partition((detector.error_maps(coarse) / detector.usual_).reshape(20, -1), -16)
+    assert np.median(top[:, -16:]) > 1.5  # and yet
+    assert detector.score_samples(coarse).min() > detector.score_samples(spotted_ones).max()
 
 
 def test_a_spot_is_found_wherever_it_is(detector, images):
@@ -109,7 +117,7 @@ def test_smoothing_is_a_gaussian_on_the_map(images):
     options = {"size": 8, "random_state": 0}
     rough = PatchDetector(smoothing=0, **options).fit(images[0])
     smooth = PatchDetector(smoothing=1.5, **options).fit(images[0])
-    before, after = (d.error_maps(images[1][:3]) * d.usual_ for d in (rough, smooth))
+    before, after = (d.error_maps(images[1][:3]) for d in (rough, smooth))
     np.testing.assert_allclose(gaussian_filter(before, (0, 1.5, 1.5)), after)
 
 
@@ -134,7 +142,7 @@ def test_any_detector_scores_patches(estimator, images):
 def test_vectors_of_features_are_patches_of_one_pixel(rng):
     grid = rng.normal(size=(30, 6, 7, 5))
     detector = PatchDetector(estimator=PCADetector(latent_dim=2), size=1, smoothing=0)
-    maps = detector.fit(grid).error_maps(grid) * detector.usual_
+    maps = detector.fit(grid).error_maps(grid)
     vectors = grid.reshape(-1, 5)
     expected = -PCADetector(latent_dim=2).fit(vectors).score_samples(vectors)
     np.testing.assert_allclose(maps.ravel(), expected)

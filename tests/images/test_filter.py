@@ -18,6 +18,22 @@ def test_each_image_and_channel_is_blurred_alone(rng):
             np.testing.assert_allclose(found[i, ..., c], gaussian_filter(images[i, ..., c], 0.7))
 
 
+def test_the_background_is_a_wider_blur(rng):
+    images = rng.normal(size=(3, 9, 8))
+    found = ImageFilter(blur=0.7, background=2.0).fit_transform(images)
+    for image, other in zip(images, found, strict=True):
+        np.testing.assert_allclose(other, gaussian_filter(image, 0.7) - gaussian_filter(image, 2.0))
+
+
+def test_uneven_light_is_taken_away(rng):
+    images = rng.normal(size=(3, 64, 64))
+    light = 5 * np.linspace(-1, 1, 64)
+    even, uneven = (
+        ImageFilter(background=3.0).fit_transform(some) for some in (images, images + light)
+    )
+    assert np.abs(even - uneven)[:, :, 12:-12].max() < 1e-3  # a plane, but for the edges
+
+
 def test_rows_are_images_of_the_shape_that_is_told(rng):
     images = rng.normal(size=(3, 9, 8))
     rows = ImageFilter(blur=1.0, standardize=True, shape=(9, 8)).fit_transform(
