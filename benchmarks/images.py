@@ -8,8 +8,8 @@ where DIR holds ``images`` and ``adbench``:
   `make_image_detector` were chosen with ``--choose``, which sees training images only.
 - mvtec: ``MVTec-AD_*.npz`` of ADBench, one vector of 512 features an image. Half of the normal ones
   are learned from, all others are scored; mean of ``--seeds`` random halves.
-- tiles: defects of ``mt_defect_128.npz``, found by detectors that know clean tiles; ``tiles.py``
-  says how. Filter and patches were chosen with ``--choose-tiles``, on the other half of the defects.
+- tiles: half of the defects of ``mt_defect_128.npz``, found by detectors that know clean tiles;
+  ``tiles.py`` says how. Filter and patches were chosen with ``--choose-tiles``, on the other half.
 """
 
 import argparse
