@@ -64,9 +64,10 @@ def compared(
     table["label"] = np.where(table["score"] >= patches.offset_, 1, -1)
     table["overlay"] = [f"overlays/{i + 1:05}.png" for i in range(len(table))]
 
+    brightest = known.pixels.max() or 1  # little in images of 12 bits
     (output / "overlays").mkdir(parents=True, exist_ok=True)
     for pixels, errors, name in zip(new.pixels, maps, table["overlay"], strict=True):
-        _draw(output / name, pixels, errors, patches.map_limits_)
+        _draw(output / name, pixels / brightest, errors, patches.map_limits_)
     write_csv(table, output / "scores.csv")
     flagged = int((table["label"] == -1).sum())
     _write_page(output / "index.html", table, flagged, len(known.names), -patches.offset_)

@@ -119,6 +119,16 @@ def test_only_what_is_small_in_both_directions_is_drawn_larger(tmp_path, rng):
     assert pixels_of(tmp_path / "out" / "overlays" / "00001.png").shape == (3, 340, 3)
 
 
+def test_greys_of_12_bits_are_drawn_as_bright_as_others(tmp_path, rng):
+    (tmp_path / "train").mkdir()
+    for i in range(3):
+        deep = rng.integers(0, 2**12, (12, 12), dtype=np.uint16)
+        Image.fromarray(deep).save(tmp_path / "train" / f"{i}.png")
+    assert run(*[tmp_path / "train"] * 2, "--output", tmp_path / "out").exit_code == 0
+    plain = pixels_of(tmp_path / "out" / "overlays" / "00003.png")[:, :168]
+    np.testing.assert_allclose(plain[::14, ::14, 0], deep / 4095, atol=0.03)
+
+
 def test_blank_images_are_flagged_first_unless_normal_ones_are_blank(tmp_path, rng):
     train, test = tmp_path / "train", tmp_path / "test"
     for i in range(20):
