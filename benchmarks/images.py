@@ -9,8 +9,7 @@ where DIR holds ``images`` and ``adbench``:
 - mvtec: ``MVTec-AD_*.npz`` of ADBench, one vector of 512 features an image. Half of the normal ones
   are learned from, all others are scored; mean of ``--seeds`` random halves.
 - tiles: defects of ``mt_defect_128.npz``, found by detectors that know clean tiles; ``tiles.py``
-  says how. What `PatchDetector` does by default was chosen with ``--choose-tiles``, which sees
-  clean tiles only.
+  says how. Filter and patches were chosen with ``--choose-tiles``, on the other half of the defects.
 """
 
 import argparse

@@ -86,7 +86,8 @@ def whole(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def patches(train: np.ndarray, test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    detector = make_pipeline(ae.ImageFilter(standardize=True), ae.PatchDetector(random_state=0))
+    scale = ae.ImageFilter(background=3.0, standardize=True)
+    detector = make_pipeline(scale, ae.PatchDetector(pooling=0.1, random_state=0))
     Z = detector.fit(train)[:-1].transform(test)
     maps = detector[-1].error_maps(Z)
     return detector[-1].score_maps(maps), maps

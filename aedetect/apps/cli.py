@@ -176,7 +176,8 @@ def series(
     """Find the intervals of TABLE, rows in the order of time, that are unlike the others.
 
     It learns from TABLE, or from the table that --train names, and flags about 3 % of normal
-    points; flagged points that are close to each other make an interval.
+    points; flagged points that are close to each other make an interval. Of more than --top
+    intervals, the strongest are shown, in the order of time.
     """
     check_output(output, table)
     how = {name: options[name] for name in READING}
@@ -184,12 +185,12 @@ def series(
     learned = None if train is None else _read(train, how)
     top, form = options.pop("top"), options.pop("form")
 
-    from .series import alarms_in
+    from .series import alarms_in, strongest
     from .show import show_plainly
 
     alarms, told = alarms_in(table, frame, learned, output, **options)
     if top and (form == "csv" or len(alarms)):
-        show_plainly(alarms.head(top), form)
+        show_plainly(strongest(alarms, top), form)
     for line in told:
         click.echo(visible(line), err=True)
     if fail_on_anomaly and len(alarms):

@@ -15,6 +15,8 @@ from ..tables.encoder import TableEncoder
 from ..tables.text import brief, listed
 from ..tables.writing import write_csv
 
+WRITTEN = ("time", "score", "label")  # columns of points
+
 
 def alarms_in(
     table: Path,
@@ -30,6 +32,10 @@ def alarms_in(
     seed: int,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Learn from a table or another one, write all points, return intervals and what to say."""
+    if key == time:
+        raise ValueError(f"--key {brief(time)} is also --time; a key says which series a row is of")
+    if output is not None and key in WRITTEN:
+        raise ValueError(f"--key {brief(key)} is the name of a column of the output; rename it")
     learned = frame if train is None else train
     named = [time, *([] if key is None else [key])]
     encoder = TableEncoder(keep=tuple(keep)).fit(_values(learned, [*named, *exclude]))
@@ -65,6 +71,9 @@ def _points(frame: pd.DataFrame, encoder: TableEncoder, time: str, key: str | No
     channels = pd.DataFrame(encoder.transform(frame), columns=encoder.get_feature_names_out())
     channels.index = _times(frame, time)
     if key is not None:
+        unknown = frame[key].isna().to_numpy()
+        if unknown.any():
+            raise ValueError(f"--key {brief(key)}: row {int(unknown.argmax()) + 1} has no key")
         channels[key] = frame[key].to_numpy()
     return channels.sort_index(kind="stable")
 
@@ -86,6 +95,11 @@ def _times(frame: pd.DataFrame, time: str) -> pd.Index:
     if isinstance(kind, Time):
         return pd.to_datetime(values, unit="D").round("us")
     return pd.to_timedelta(values, unit="s")
+
+
+def strongest(alarms: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The intervals with the lowest scores, in the order of time."""
+    return alarms.loc[alarms["score"].nsmallest(most).index.sort_values()]
 
 
 def _summary(

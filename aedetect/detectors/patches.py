@@ -23,8 +23,8 @@ from ..rows.threshold import (
 )
 from .base import Detector
 from .decision import Deciding
-from .gaussian import GaussianDetector
 from .labels import Labelling
+from .pca import PCADetector
 from .wrapper import scores_by
 
 LIMITS = 0.99, 0.9999  # quantiles of errors of normal pixels: where the scale of maps lies
@@ -48,7 +48,7 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
     estimator : detector, default=None
         What scores patches. One of this package tells errors of pixels (`score_features`); any
         other, whose `score_samples` is high for normal rows, one error a patch. None:
-        ``GaussianDetector(noise=0.1)``.
+        `PCADetector` with a sixteenth as many components as a patch has values.
     size : int, default=32
         Side of a patch in pixels; 1 for images of features (`TorchFeatures`).
     stride : int, default=None
@@ -273,7 +273,9 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
 
     def _learned(self, images: np.ndarray, seed: int) -> Any:
         """The estimator, fitted to patches of some images."""
-        estimator = GaussianDetector(noise=0.1) if self.estimator is None else clone(self.estimator)
+        latent_dim = max(1, self.size**2 * images.shape[3] // 16)
+        estimator = PCADetector(latent_dim=latent_dim) if self.estimator is None else self.estimator
+        estimator = clone(estimator)
         if isinstance(estimator, Deciding):
             estimator.set_params(contamination=0.0)  # no patch is labelled
         rng = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import norm
 
 NEAR, FAR = 0.75, 0.95  # quantiles that the upper half of the null is fitted to
-COMMON = 0.05  # of all rows: where more share one value, a column holds no measurements
+FAR_OUT, FEW = 1e-3, 0.01  # where more than a few values are so improbable, they are normal, too
 
 
 def null_p_values(scores: np.ndarray) -> np.ndarray:
@@ -29,11 +29,16 @@ def null_p_values(scores: np.ndarray) -> np.ndarray:
     """
     error = -scores
     x = np.cbrt(error) if error.min() >= 0 else error
-    lower, median, near, far = np.quantile(x, [norm.cdf(-1), 0.5, NEAR, FAR])
+    return _upper_tail(x, float(np.subtract(*np.quantile(x, [0.5, norm.cdf(-1)]))))
+
+
+def _upper_tail(x: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """p-values under ``median + s z + h z^2``, where s is at least so large."""
+    median, near, far = np.quantile(x, [0.5, NEAR, FAR])
     z_near, z_far = norm.ppf([NEAR, FAR])
     slopes = (near - median) / z_near, (far - median) / z_far
     h = max((slopes[1] - slopes[0]) / (z_far - z_near), 0.0)
-    s = max(slopes[0] - h * z_near, median - lower)
+    s = max(slopes[0] - h * z_near, least)
     y = np.maximum(x - median, 0)
     root = s + np.sqrt(s * s + 4 * h * y)
     z = np.divide(2 * y, root, out=np.where(y > 0, np.inf, 0.0), where=root > 0)
@@ -44,8 +49,9 @@ def null_p_values_of_cells(X: np.ndarray) -> np.ndarray:
     """Probability of a value as far from the median as the farthest of each row, or farther.
 
     Each column has a null of its own, for its values in units of their interquartile range,
-    squashed by asinh, which turns tails as heavy as Cauchy's into exponential ones. p-values are
-    multiplied by the number of columns (Bonferroni).
+    squashed by asinh, which turns tails as heavy as Cauchy's into exponential ones. Columns are
+    left out where half of the values are one, or where more than 1 % are far out: what is so common
+    is another kind of normal. p-values are multiplied by the number of columns (Bonferroni).
 
     Parameters
     ----------
@@ -55,17 +61,18 @@ def null_p_values_of_cells(X: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n,)
-        1 for rows without a value in a column of measurements.
+        1 for rows without a value in such a column.
     """
     smallest, n_columns = np.ones(len(X)), 0
     for x in X.T:
         known = ~np.isnan(x)
-        values = x[known]
-        if not len(values) or np.unique(values, return_counts=True)[1].max() > COMMON * len(values):
+        if not known.any():
             continue
-        lower, median, upper = np.quantile(values, [0.25, 0.5, 0.75])
+        lower, median, upper = np.quantile(x[known], [0.25, 0.5, 0.75])
         if upper > lower:
-            squashed = np.arcsinh(1.349 * ((values - median) / (upper - lower)))
-            smallest[known] = np.minimum(smallest[known], null_p_values(-np.square(squashed)))
-            n_columns += 1
+            squashed = np.arcsinh(1.349 * ((x[known] - median) / (upper - lower)))
+            p = _upper_tail(np.cbrt(np.square(squashed)))
+            if (p < FAR_OUT).mean() <= max(FEW, 1 / len(p)):
+                smallest[known] = np.minimum(smallest[known], p)
+                n_columns += 1
     return np.minimum(n_columns * smallest, 1) if n_columns else smallest

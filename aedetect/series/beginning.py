@@ -1,7 +1,8 @@
-"""Where a series begins: windows of which only the end is known, on the scale of full ones."""
+"""Scores of windows; where a series begins, those of which only the end is known are rescaled."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Self
 
 import numpy as np
@@ -65,6 +66,23 @@ def known_points(tape: Tape) -> np.ndarray:
     cells, empty = np.arange(len(tape.values)), np.isnan(tape.values).all(axis=1)
     following = np.minimum.accumulate(np.where(empty, len(cells), cells)[::-1])[::-1]
     return tape.length - (following[tape.starts] - tape.starts)
+
+
+def window_scores(
+    window: SlidingWindow,
+    estimator: Any,
+    tape: Tape,
+    beginning: Beginning | None = None,
+    every: int = 1,
+) -> np.ndarray:
+    """Scores of windows, NaN for those without a value; of every so manyth block of windows."""
+    scores = np.full(len(tape.starts), np.nan)
+    for block in islice(tape.blocks(), None, None, every):
+        rows = rows_of(window, tape, block)
+        some = ~np.isnan(rows).all(axis=1)
+        if some.any():
+            scores[block][some] = scores_by(estimator, rows[some])
+    return scores if beginning is None else beginning.levelled(tape, scores)
 
 
 def _cut(

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..detectors.inside import last, scored, unwrapped
 from .tape import Tape
-from .window import SlidingWindow, rows_of
+from .window import SlidingWindow, channel_names, rows_of
 
 
 def tells_channels(estimator: Any) -> bool:
@@ -32,19 +32,23 @@ def channel_errors(window: SlidingWindow, estimator: Any, tape: Tape) -> np.ndar
     return errors
 
 
-def blamed(
-    window: SlidingWindow, estimator: Any, tape: Tape, cell: int, names: Sequence[str]
-) -> str:
-    """Names of the channels with the largest errors around a point, or an empty text."""
-    if not tells_channels(estimator):
+def blamed(window: SlidingWindow, estimator: Any, tape: Tape, cells: np.ndarray) -> list[str]:
+    """Names of the channels with the largest errors around each of these cells, or empty texts."""
+    if not len(cells) or not tells_channels(estimator):
+        return [""] * len(cells)
+    first = np.searchsorted(tape.starts, cells - tape.length + 1)
+    end = first + 1 if tape.causal else np.searchsorted(tape.starts, cells, "right")
+    around = [np.arange(*pair) for pair in zip(first, end, strict=True)]
+    needed = np.unique(np.concatenate(around))
+    errors = np.nan_to_num(channel_errors(window, estimator, tape.part(needed)))
+    names = channel_names(window)
+    return [_largest(errors[np.searchsorted(needed, some)].mean(axis=0), names) for some in around]
+
+
+def _largest(errors: np.ndarray, names: Sequence[Any]) -> str:
+    """Those that make up half of all, at most three."""
+    if not errors.any():
         return ""
-    over = (tape.starts <= cell) & (cell < tape.starts + tape.length)
-    if tape.causal:
-        over = tape.starts == cell - tape.length + 1
-    part = tape.part(np.flatnonzero(over))
-    means = np.nan_to_num(channel_errors(window, estimator, part)).mean(axis=0)
-    if not means.any():
-        return ""
-    order = np.argsort(-means, kind="stable")
-    enough = int(np.searchsorted(np.cumsum(means[order]), means.sum() / 2)) + 1
-    return ", ".join(names[c] for c in order[: min(enough, 3)])
+    order = np.argsort(-errors, kind="stable")
+    enough = int(np.searchsorted(np.cumsum(errors[order]), errors.sum() / 2)) + 1
+    return ", ".join(str(names[c]) for c in order[: min(enough, 3)])

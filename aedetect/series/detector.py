@@ -1,8 +1,6 @@
 """A detector for points of series, around a detector of rows that looks at windows."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -15,24 +13,20 @@ from ..chance import seeded
 from ..detectors.gaussian import GaussianDetector
 from ..detectors.inside import last, unwrapped
 from ..detectors.labels import Labelling
-from ..detectors.wrapper import scores_by
-from ..params import Count, Params
+from ..params import Count, Params, all_or_nothing
 from ..rows.limits import WORST
-from ..rows.threshold import (
-    FALSE_ALARMS,
-    MOST,
-    Contamination,
-    calibrated_threshold,
-    find_threshold,
-    some_of,
-)
+from ..rows.threshold import FALSE_ALARMS, Contamination, find_threshold
+from ..warn import warn
 from .alarms import alarms_of
-from .beginning import Beginning, known_points
+from .beginning import Beginning, known_points, window_scores
+from .calibration import Learner, threshold_on_unseen
 from .channels import blamed, channel_errors, tells_channels
+from .reading import Points, index_of, warn_of_times
 from .tape import Tape
-from .window import SlidingWindow, rows_of, tape_of
+from .window import SlidingWindow, channel_names, laid_out, points_of, tape_of
 
-STRETCHES = 5  # of time; each is scored by a detector that learned from the others
+LENGTHS = 12  # of windows: in fewer points, many more normal ones than promised may be flagged
+COLUMNS = ("start", "end", "peak", "score", "channels")  # of alarms
 
 
 class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
@@ -49,8 +43,10 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         Scores windows as rows, high = normal; may be a Pipeline. None: `GaussianDetector`.
     contamination : float or "auto", default="auto"
         "auto" sets the threshold so that about 3 % of the points of normal series are flagged: it
-        comes from five stretches of time, each scored by a detector that did not learn from it. A
-        number from 0 to 0.5 is the share of training points to flag.
+        comes from five stretches of time, cut in each series and scored by a detector that did not
+        learn from them. An event among the points learned from is flagged, too, if its windows are
+        at most about a twentieth of all. A number from 0 to 0.5 is the share of training points to
+        flag, of those that a window speaks for.
     max_windows : int, default=5000
         Windows at most that are learned from, drawn at random.
     random_state : int, RandomState or None, default=None
@@ -95,6 +91,7 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
     max_windows: Count = 5_000
     random_state: int | np.random.RandomState | None = None
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn what windows of normal series look like, and set the threshold.
 
@@ -113,61 +110,48 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         ------
         ValueError, TypeError
             If a parameter or the data cannot be used; the message says which.
+
+        Warns
+        -----
+        UserWarning
+            If there are too few points for the threshold, or times are irregular.
         """
         self._check_params()
         window = default_window() if self.window is None else clone(self.window)
-        tape = _long_enough(tape_of(window.fit(X), X))
+        _refuse_key(window.key)
+        self.window_ = window.fit(X)
+        tape = _long_enough(laid_out(window, points_of(window, X)))
+        estimator = (
+            GaussianDetector(contamination=0.0) if self.estimator is None else self.estimator
+        )
         seed = seeded(self.random_state).initial_seed()
-        every = np.arange(len(tape.starts))
-        estimator = self._learned(window, tape, every, seed)
-        beginning, offset = self._calibrated(window, estimator, tape, seed)
-        self.window_, self.estimator_, self.offset_ = window, estimator, offset
-        self.beginning_ = beginning
+        learner = Learner(window, estimator, self.max_windows, seed)
+        self.estimator_ = learner.learned(tape)
+        self._calibrate(learner, tape)
         for name in ("n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
             if hasattr(window, name):
                 setattr(self, name, getattr(window, name))
         return self
 
-    def _learned(self, window: SlidingWindow, tape: Tape, among: np.ndarray, seed: int) -> Any:
-        """A detector that has learned from some of these windows, full ones where there are any."""
-        full = among[known_points(tape)[among] == tape.length]
-        among = full if len(full) > 1 else among
-        rows = rows_of(window, tape, among[some_of(len(among), self.max_windows, seed)])
-        return self._unfitted(seed).fit(rows[~np.isnan(rows).all(axis=1)])
-
-    def _unfitted(self, seed: int) -> Any:
-        if self.estimator is not None:
-            return clone(self.estimator)
-        return GaussianDetector(contamination=0.0)
-
-    def _calibrated(
-        self, window: SlidingWindow, estimator: Any, tape: Tape, seed: int
-    ) -> tuple[Beginning | None, float]:
-        """What is usual where series begin, and the threshold; by unseen windows if they may be."""
-        unseen = [*self._unseen(window, tape, seed)] if self.contamination == "auto" else []
-        begin = Beginning.of if window.causal else lambda *_: None
-        if unseen:
-            beginning = begin(window, unseen, seed)
-            found = [part.spread(_scores(window, learned, part)) for learned, part in unseen]
-            scores = np.concatenate([mean[count > 0] for mean, count in found])
-            return beginning, calibrated_threshold(np.sort(scores))
+    def _calibrate(self, learner: Learner, tape: Tape) -> None:
+        """Set the threshold, and what is usual where series begin."""
+        unseen = []
+        if self.contamination == "auto":
+            _warn_of_few(len(tape.cells), tape.length)
+            unseen = [*learner.unseen(tape, self.estimator_)]
         full = tape.part(np.flatnonzero(known_points(tape) == tape.length))
-        beginning = begin(window, [(estimator, full)], seed)
+        scored = unseen or [(self.estimator_, full)]
+        begin = Beginning.of if tape.causal else lambda *_: None
+        self.beginning_ = begin(learner.window, scored, learner.seed)
+        if unseen:
+            self.offset_ = threshold_on_unseen(
+                learner, self.estimator_, self.beginning_, tape, unseen
+            )
+            return
+        mean, count = tape.spread(self._window_scores(tape))
         share = FALSE_ALARMS if self.contamination == "auto" else self.contamination
-        scores = _of_points(tape, _scores(window, estimator, tape, beginning))
-        return beginning, find_threshold(scores, share)
-
-    def _unseen(self, window: SlidingWindow, tape: Tape, seed: int) -> Iterator[tuple[Any, Tape]]:
-        """Detectors, and windows in stretches of time that they did not learn from."""
-        ends = tape.starts + tape.length
-        usable = known_points(tape) == tape.length if window.causal else np.isfinite(ends)
-        for start, end in pairwise(np.linspace(0, len(tape.values), STRETCHES + 1).astype(int)):
-            inside = np.flatnonzero((tape.starts >= start) & (ends <= end) & usable)
-            others = np.flatnonzero((ends <= start) | (tape.starts >= end))
-            if len(inside) and len(others) > 1:
-                part = tape.part(inside[: MOST + tape.length])
-                yield self._learned(window, tape, others, seed), part
+        self.offset_ = find_threshold(mean[count > 0], share)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Score of each point: the mean score of the windows that it is in. High means normal.
@@ -201,9 +185,7 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         DataFrame of n_points rows
             ``score`` (high = normal) and ``label`` (-1 = outlier), with the index of `X`.
         """
-        scores = self.score_samples(X)
-        labels = np.where(scores >= self.offset_, 1, -1)
-        return pd.DataFrame({"score": scores, "label": labels}, index=getattr(X, "index", None))
+        return labelled(self.score_samples(X), self.offset_, index_of(X))
 
     def score_channels(self, X: Any) -> pd.DataFrame:
         """Score each channel of each point, by the errors of its values in the windows.
@@ -216,9 +198,9 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         Returns
         -------
         DataFrame of shape (n_points, number of channels used)
-            Minus the mean error; the mean over channels is the score, where the score of a window
-            is minus the mean of its errors, and the window is full. NaN where there is no value.
-            Index of `X`.
+            Minus the mean error of known values, NaN where there is none. Where the score of a
+            window is minus the mean of its errors, and no value is missing, the mean over channels
+            is the score. Index of `X`.
 
         Raises
         ------
@@ -231,7 +213,7 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
             raise TypeError(f"{kind} does not tell the errors of values (score_features).")
         tape = tape_of(self.window_, X)
         mean, _ = tape.spread(-channel_errors(self.window_, self.estimator_, tape))
-        return pd.DataFrame(mean, columns=self._channels, index=getattr(X, "index", None))
+        return pd.DataFrame(mean, columns=channel_names(self.window_), index=index_of(X))
 
     def alarms(self, X: Any) -> pd.DataFrame:
         """Join flagged points into intervals.
@@ -247,35 +229,30 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
             ``start`` and ``end``, the first and the last flagged point, and ``peak``, the one with
             the lowest score, as the index of `X` names them; ``score`` of the peak; ``channels``
             with the largest errors there, those that make up half of it, at most three. Flagged
-            points of a series that are less than a window apart are in one interval. With a `key`,
-            that of the series comes first.
+            points that are less than a window apart are in one interval, unless they are of two
+            series or a gap in time lies between them. With a `key`, that of the series comes first.
         """
         check_is_fitted(self)
-        tape = tape_of(self.window_, X)
+        window, points = self.window_, points_of(self.window_, X)
+        warn_of_times(points, window.step_)
+        tape = laid_out(window, points)
         scores = _of_points(tape, self._window_scores(tape))
         found = alarms_of(tape, scores, self.offset_)
-        index = pd.RangeIndex(len(scores)) if not hasattr(X, "index") else X.index
-        table = {name: index[found[name]] for name in ("start", "end", "peak")}
-        told = {**table, "score": scores[found["peak"]]}
-        told["channels"] = [
-            blamed(self.window_, self.estimator_, tape, cell, self._channels)
-            for cell in tape.cells[found["peak"]]
-        ]
-        key = self.window_.key
-        return pd.DataFrame({key: X[key].to_numpy()[found["peak"]], **told} if key else told)
+        peaks, index = found["peak"], index_of(X)
+        names = pd.RangeIndex(len(scores)) if index is None else index
+        keys: dict[Any, Any] = {}
+        if points.keys is not None:
+            keys[window.key] = points.keys[peaks].to_numpy()
+        blame = blamed(window, self.estimator_, tape, tape.cells[peaks])
+        table = {name: names[places] for name, places in found.items()}
+        return pd.DataFrame({**keys, **table, "score": scores[peaks], "channels": blame})
 
     def _window_scores(self, tape: Tape) -> np.ndarray:
-        return _scores(self.window_, self.estimator_, tape, self.beginning_)
-
-    @property
-    def _channels(self) -> list[str]:
-        """Names of the channels used."""
-        names = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
-        return [names[i] for i in self.window_.channels_]
+        return window_scores(self.window_, self.estimator_, tape, self.beginning_)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
+        tags.input_tags.allow_nan = tags.input_tags.sparse = True
         return tags
 
 
@@ -284,17 +261,24 @@ def default_window(**params: Any) -> SlidingWindow:
     return SlidingWindow(standardise="train", min_values=10, **params)
 
 
-def _scores(
-    window: SlidingWindow, estimator: Any, tape: Tape, beginning: Beginning | None = None
-) -> np.ndarray:
-    """Scores of windows, NaN for those without a value."""
-    scores = np.full(len(tape.starts), np.nan)
-    for block in tape.blocks():
-        rows = rows_of(window, tape, block)
-        some = ~np.isnan(rows).all(axis=1)
-        if some.any():
-            scores[block][some] = scores_by(estimator, rows[some])
-    return scores if beginning is None else beginning.levelled(tape, scores)
+def labelled(scores: np.ndarray, offset: float, index: pd.Index | None) -> pd.DataFrame:
+    """A table of scores and labels."""
+    return pd.DataFrame({"score": scores, "label": np.where(scores >= offset, 1, -1)}, index=index)
+
+
+def _refuse_key(key: str | None) -> None:
+    if key in COLUMNS:
+        raise ValueError(f"key={key!r} is the name of a column of alarms; rename the key.")
+
+
+def _warn_of_few(n: int, length: int) -> None:
+    """In fewer, points of noise and of waves were flagged at a multiple of the share promised."""
+    if n < LENGTHS * length:
+        warn(
+            f"X has {n} points, too few for the threshold of windows of {length} points to be "
+            f"trusted: many more than 3 % of new normal points may be flagged. Fit on "
+            f"{LENGTHS * length} or more, or set length to {max(n // LENGTHS, 1)} or less."
+        )
 
 
 def _long_enough(tape: Tape) -> Tape:
@@ -307,14 +291,17 @@ def _long_enough(tape: Tape) -> Tape:
     return tape
 
 
-def score_newest(detector: SeriesDetector, X: Any, n: int) -> np.ndarray:
-    """Scores of the last n rows of `X` by a causal detector, from their own windows alone."""
-    tape = tape_of(detector.window_, X)
+def score_newest(detector: SeriesDetector, points: Points, n: int) -> np.ndarray:
+    """Scores of the last n points by a causal detector, from their own windows alone."""
+    tape = laid_out(detector.window_, points)
     starts = tape.cells[len(tape.cells) - n :] - tape.length + 1
     scores = detector._window_scores(replace(tape, starts=starts))
-    return np.where(np.isnan(scores), -WORST, scores)
+    return _or_worst(scores)
 
 
 def _of_points(tape: Tape, scores: np.ndarray) -> np.ndarray:
-    mean, _ = tape.spread(scores)
-    return np.where(np.isnan(mean), -WORST, mean)
+    return _or_worst(tape.spread(scores)[0])
+
+
+def _or_worst(scores: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(scores), -WORST, scores)

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from ..rows.threshold import Contamination
 from .detector import SeriesDetector, default_window
 
 
@@ -12,6 +13,7 @@ def make_series_detector(
     stride: int = 1,
     key: str | None = None,
     causal: bool = False,
+    contamination: Contamination = "auto",
     random_state: int | None = None,
 ) -> SeriesDetector:
     """Make a detector for points of series, of channels scaled to unit variance.
@@ -30,6 +32,8 @@ def make_series_detector(
         Column of a table that says which series a row is of.
     causal : bool, default=False
         Whether the score of a point uses nothing that comes later.
+    contamination : float or "auto", default="auto"
+        Sets the threshold, as in `SeriesDetector`.
     random_state : int or None, default=None
         Seed.
 
@@ -53,4 +57,6 @@ def make_series_detector(
     'load'
     """
     window = default_window(length=length, stride=stride, key=key, causal=causal)
-    return SeriesDetector(window=window, estimator=estimator, random_state=random_state)
+    return SeriesDetector(
+        window=window, estimator=estimator, contamination=contamination, random_state=random_state
+    )

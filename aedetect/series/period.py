@@ -6,7 +6,7 @@ from scipy.signal import find_peaks
 
 from ..rows.linear import column_means, deviations, filled
 
-FEWEST, MOST = 8, 400  # points of a window
+SHORTEST, LONGEST = 8, 400  # points of a window
 WITHOUT = 100  # points where nothing repeats
 LOOKED_AT = 20_000  # points
 CLEAR = 0.1  # autocorrelation of what repeats, at least
@@ -37,7 +37,7 @@ def period(X: np.ndarray, sizes: ArrayLike) -> int:
     X = np.concatenate(levels)
     spread = deviations(X)
     n, longest = len(X), max(map(len, levels))
-    highest = max(1, min(MOST, n // 4, longest // 2))
+    highest = max(1, min(LONGEST, n // 4, longest // 2))
     if not (spread > 0).any():
         return min(WITHOUT, highest)
     scale = np.where(spread > 0, spread, np.inf)
@@ -46,7 +46,7 @@ def period(X: np.ndarray, sizes: ArrayLike) -> int:
     peaks, first = find_peaks(correlation)[0], int((correlation < 0).argmax())
     peaks = peaks[
         (first > 0)
-        & (peaks >= max(first, FEWEST))
+        & (peaks >= max(first, SHORTEST))
         & (peaks <= highest)
         & (correlation[peaks] > CLEAR)
     ]

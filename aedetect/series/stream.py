@@ -2,12 +2,13 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from ..params import Params
-from .detector import SeriesDetector, score_newest
+from ..params import Params, all_or_nothing
+from .detector import SeriesDetector, labelled, score_newest
+from .reading import Points, index_of, warn_of_times
+from .window import points_of
 
 
 class StreamDetector(Params):
@@ -23,25 +24,28 @@ class StreamDetector(Params):
 
     Attributes
     ----------
-    recent_ : DataFrame or ndarray
-        The points remembered; only after the first call.
+    recent_ : Points
+        What is remembered: ``values``, ``keys`` and ``times``; only after the first call.
+    irregular_ : bool
+        Whether times were irregular so far, of which there is one warning.
 
     Examples
     --------
     >>> import numpy as np
     >>> from aedetect import StreamDetector, make_series_detector
-    >>> x = np.sin(np.arange(600) * 2 * np.pi / 50)[:, None]
-    >>> x = x + 0.1 * np.random.default_rng(0).standard_normal((600, 1))
-    >>> detector = make_series_detector(causal=True, random_state=0).fit(x[:500])
+    >>> x = np.sin(np.arange(700) * 2 * np.pi / 50)[:, None]
+    >>> x = x + 0.1 * np.random.default_rng(0).standard_normal((700, 1))
+    >>> detector = make_series_detector(causal=True, random_state=0).fit(x[:600])
     >>> stream = StreamDetector(estimator=detector)
-    >>> points = [stream.update(row[None]) for row in x[500:]]
-    >>> one_pass = detector.score_samples(x[500:])
+    >>> points = [stream.update(row[None]) for row in x[600:]]
+    >>> one_pass = detector.score_samples(x[600:])
     >>> bool(np.allclose([point["score"].iloc[0] for point in points], one_pass))
     True
     """
 
     estimator: Any = None
 
+    @all_or_nothing
     def update(self, X: Any) -> pd.DataFrame:
         """Score and label new points, and remember them as long as later ones need them.
 
@@ -58,21 +62,18 @@ class StreamDetector(Params):
         Raises
         ------
         ValueError, TypeError
-            If the detector cannot score as points come, or the data cannot be used; what is
-            remembered is then as before.
+            If the detector cannot score as points come, or the data cannot be used, or the index
+            holds times of another kind than before; what is remembered is then as before.
         """
         detector = self._causal()
-        X = X if hasattr(X, "columns") else np.asarray(X)
-        recent = getattr(self, "recent_", X[:0])
-        both: Any = pd.concat([recent, X]) if hasattr(X, "columns") else np.r_[recent, X]
-        scores = score_newest(detector, both, len(X))
-        key, length = detector.window_.key, detector.window_.length_
-        if key is None:
-            self.recent_ = both[max(len(both) - length + 1, 0) :]
-        else:
-            self.recent_ = both.groupby(key, sort=False).tail(length - 1)
-        labels = np.where(scores >= detector.offset_, 1, -1)
-        return pd.DataFrame({"score": scores, "label": labels}, index=getattr(X, "index", None))
+        window, new = detector.window_, points_of(detector.window_, X)
+        recent: Points | None = getattr(self, "recent_", None)
+        known = new if recent is None else recent.followed_by(new)
+        scores = score_newest(detector, known, len(new))
+        if not getattr(self, "irregular_", False):
+            self.irregular_ = warn_of_times(known, window.step_)
+        self.recent_ = known.newest(max(window.length_ - 1, 1))
+        return labelled(scores, detector.offset_, index_of(X))
 
     def _causal(self) -> SeriesDetector:
         if not isinstance(self.estimator, SeriesDetector):

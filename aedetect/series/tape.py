@@ -20,6 +20,8 @@ class Tape:
         NaN for gaps.
     cells : ndarray of shape (n_points,)
         Where on the tape each point is.
+    series : ndarray of shape (n_points,)
+        Number of the series that each point is of; on the tape, they follow each other.
     pieces : ndarray of shape (n_points,)
         Number of the piece, a series without a gap, that each point is of.
     starts : ndarray of shape (n_windows,)
@@ -32,6 +34,7 @@ class Tape:
 
     values: np.ndarray
     cells: np.ndarray
+    series: np.ndarray
     pieces: np.ndarray
     starts: np.ndarray
     length: int
@@ -39,7 +42,13 @@ class Tape:
 
     @classmethod
     def of(
-        cls, X: np.ndarray, order: np.ndarray, sizes: np.ndarray, length: int, stride: int | None
+        cls,
+        X: np.ndarray,
+        series: np.ndarray,
+        order: np.ndarray,
+        sizes: np.ndarray,
+        length: int,
+        stride: int | None,
     ) -> Self:
         """Lay out pieces of `X`, those of `sizes` rows in that order; no stride means causal."""
         gaps = np.maximum(length - sizes, 0) if stride else np.full(len(sizes), length - 1)
@@ -52,10 +61,11 @@ class Tape:
         values[cells] = X
         last = begins + sizes - length  # a window that begins there sees the last point
         if stride is None:
-            return cls(values, cells, numbers, np.sort(cells) - length + 1, length, True)
+            starts = np.sort(cells) - length + 1
+            return cls(values, cells, series, numbers, starts, length, True)
         pairs = zip(begins - gaps, last, strict=True)
-        starts = [np.r_[first:end:stride, end] for first, end in pairs]
-        return cls(values, cells, numbers, np.concatenate(starts), length, False)
+        starts = np.concatenate([np.r_[first:end:stride, end] for first, end in pairs])
+        return cls(values, cells, series, numbers, starts, length, False)
 
     def windows(self, some: np.ndarray | slice) -> np.ndarray:
         """Some windows, (m, n_channels, length)."""
@@ -86,9 +96,10 @@ class Tape:
         """
         total = np.zeros((len(self.values), *scores.shape[1:]))
         count = np.zeros(total.shape, int)
-        said, known = np.nan_to_num(scores, nan=0.0), ~np.isnan(scores)
+        known = ~np.isnan(scores)
+        values = np.where(known, scores, 0.0)
         for j in range(self.length - 1 if self.causal else 0, self.length):
-            total[self.starts + j] += said
+            total[self.starts + j] += values
             count[self.starts + j] += known
         total, count = total[self.cells], count[self.cells]
         return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0), count

@@ -8,15 +8,24 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from ..params import Count, Params
+from ..params import Count, Params, all_or_nothing
 from ..rows.checks import refuse_infinite
-from ..rows.inputs import readable, validated
+from ..rows.inputs import validated
 from ..rows.limits import bounded
 from ..rows.linear import column_means, deviations, filled
 from ..tables.text import listed
 from ..warn import warn
 from .period import period
-from .reading import check_times, pieces, step_of, taken_apart, times_of
+from .reading import (
+    Points,
+    index_of,
+    pieces,
+    refuse_times_back,
+    step_of,
+    taken_apart,
+    times_of,
+    warn_of_times,
+)
 from .tape import Tape
 
 FLAT = 0.01  # of a channel's deviation: a window that varies less is taken to be flat
@@ -94,6 +103,7 @@ class SlidingWindow(TransformerMixin, Params):
     min_values: Count = 1
     causal: bool = False
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:
         """Find the length of windows, the step of time, and the units of channels.
 
@@ -125,14 +135,15 @@ class SlidingWindow(TransformerMixin, Params):
                 f"stride={self.stride}; causal=True scores each point by the window that ends "
                 "there, set stride=1."
             )
-        values, series, times = self._read(X, reset=True)
-        self.step_ = step_of(series, times)
-        check_times(series, times, self.step_)
-        self.channels_ = self._varied(values)
-        values = values[:, self.channels_]
+        points = self._read(X, reset=True)
+        refuse_times_back(points)
+        self.step_ = step_of(points)
+        warn_of_times(points, self.step_)
+        self.channels_ = self._varied(points.values)
+        values = points.values[:, self.channels_]
         self.mean_, spread = column_means(values), deviations(filled(values, column_means(values)))
         self.scale_ = np.where(spread > 0, spread, 1)
-        order, sizes = pieces(series, times, self.step_)
+        order, sizes = pieces(points, self.step_)
         self.length_ = period(values[order], sizes) if self.length == "auto" else self.length
         if self.stride > self.length_:
             raise ValueError(
@@ -154,7 +165,7 @@ class SlidingWindow(TransformerMixin, Params):
         ndarray of shape (n_windows, len(channels_) * length_), float64
             ``window.reshape(len(channels_), length_)`` is a window of all channels.
         """
-        return self._rows(self._tape(X), slice(None))
+        return self._rows(tape_of(self, X), slice(None))
 
     def point_scores(self, X: Any, window_scores: Any) -> pd.DataFrame:
         """Give each point the mean score of the windows that it is in.
@@ -164,7 +175,7 @@ class SlidingWindow(TransformerMixin, Params):
         X : array-like or DataFrame of shape (n_points, n_channels)
             Points that were made into windows.
         window_scores : array-like of shape (n_windows,)
-            Their scores, NaN where there is none.
+            Their scores, finite, or NaN where there is none.
 
         Returns
         -------
@@ -175,53 +186,58 @@ class SlidingWindow(TransformerMixin, Params):
         Raises
         ------
         ValueError
-            If there are not as many scores as windows.
+            If there are not as many scores as windows, or if one is infinite.
         """
-        tape, scores = self._tape(X), np.asarray(window_scores, np.float64)
+        tape, scores = tape_of(self, X), np.asarray(window_scores, np.float64)
         if scores.shape != tape.starts.shape:
             raise ValueError(
                 f"window_scores has shape {scores.shape}; X has {len(tape.starts)} windows."
             )
+        if np.isinf(scores).any():
+            first = int(np.isinf(scores).argmax())
+            raise ValueError(
+                f"window_scores[{first}] is {scores[first]}; expected finite scores, or NaN where "
+                "there is none."
+            )
         mean, count = tape.spread(scores)
-        return pd.DataFrame({"score": mean, "coverage": count}, index=getattr(X, "index", None))
+        return pd.DataFrame({"score": mean, "coverage": count}, index=index_of(X))
 
-    def _read(self, X: Any, *, reset: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """Values of channels, for each row a number of its series, and times."""
-        X, series = taken_apart(X, self.key)
+    def _read(self, X: Any, *, reset: bool) -> Points:
+        channels, keys = taken_apart(X, self.key)
         values = validated(
             self,
-            readable(X),
+            channels,
             reset=reset,
             dtype=np.float64,
             ensure_all_finite=False,
             ensure_min_samples=2 if reset else 1,
         )
         refuse_infinite(values, getattr(self, "feature_names_in_", range(values.shape[1])))
-        return bounded(values), np.resize(series, len(values)), times_of(X)
+        return Points(bounded(values), keys, times_of(X))
 
     def _varied(self, values: np.ndarray) -> np.ndarray:
-        """Channels that have enough different values; all of them where none has."""
+        """Channels that have enough different values; where none has, those with a value."""
         counts = np.array([len(np.unique(x[~np.isnan(x)])) for x in values.T])
-        few = counts < self.min_values
-        if few.all() or not few.any():
-            return np.arange(len(counts))
-        names = getattr(self, "feature_names_in_", np.arange(len(counts)))
-        warn(
-            f"Channels are left out, for fewer than {self.min_values} different values "
-            f"(min_values): {listed([str(name) for name in names[few]])}."
-        )
+        if not counts.any():
+            raise ValueError("X has no observed value (all NaN).")
+        least = self.min_values if (counts >= self.min_values).any() else 1
+        few = counts < least
+        if few.any():
+            names = getattr(self, "feature_names_in_", np.arange(len(counts)))
+            warn(
+                f"Channels are left out, for fewer than {least} different values (min_values): "
+                f"{listed([str(name) for name in names[few]])}."
+            )
         return np.flatnonzero(~few)
 
-    def _tape(self, X: Any) -> Tape:
-        """Series with their windows, as a detector gets them but for ``standardise="window"``."""
-        check_is_fitted(self)
-        values, series, times = self._read(X, reset=False)
-        check_times(series, times, self.step_)
-        values = values[:, self.channels_]
+    def _laid_out(self, points: Points) -> Tape:
+        refuse_times_back(points)
+        values = points.values[:, self.channels_]
         if self.standardise == "train":
             values = (values - self.mean_) / self.scale_
-        order, sizes = pieces(series, times, self.step_)
-        return Tape.of(values, order, sizes, self.length_, None if self.causal else self.stride)
+        order, sizes = pieces(points, self.step_)
+        stride = None if self.causal else self.stride
+        return Tape.of(values, points.series, order, sizes, self.length_, stride)
 
     def _rows(self, tape: Tape, some: np.ndarray | slice, known: int | None = None) -> np.ndarray:
         windows = tape.windows(some)  # (m, n_channels, length)
@@ -229,11 +245,11 @@ class SlidingWindow(TransformerMixin, Params):
             windows = np.where(np.arange(tape.length) < tape.length - known, np.nan, windows)
         if self.standardise == "window":
             windows = _standardised(windows, FLAT * self.scale_)
-        return windows.reshape(len(windows), -1)
+        return windows.reshape(len(windows), windows.shape[1] * tape.length)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
+        tags.input_tags.allow_nan = tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = []
         return tags
 
@@ -247,9 +263,29 @@ def _standardised(windows: np.ndarray, flat: np.ndarray) -> np.ndarray:
     return centred / np.maximum(np.sqrt(square), flat[:, None])
 
 
-def tape_of(window: SlidingWindow, X: Any) -> Tape:
+def points_of(window: SlidingWindow, X: Any) -> Points:
+    """What a fitted window reads."""
+    check_is_fitted(window)
+    return window._read(X, reset=False)
+
+
+def laid_out(window: SlidingWindow, points: Points) -> Tape:
     """Series with the windows over them, which are made when they are asked for."""
-    return window._tape(X)
+    return window._laid_out(points)
+
+
+def tape_of(window: SlidingWindow, X: Any) -> Tape:
+    """The same of what was given; times that are irregular are warned of."""
+    points = points_of(window, X)
+    tape = laid_out(window, points)
+    warn_of_times(points, window.step_)
+    return tape
+
+
+def channel_names(window: SlidingWindow) -> list[Any]:
+    """Names of the channels that are used."""
+    names = getattr(window, "feature_names_in_", [f"x{i}" for i in range(window.n_features_in_)])
+    return [names[i] for i in window.channels_]
 
 
 def rows_of(

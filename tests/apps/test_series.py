@@ -86,6 +86,38 @@ def test_a_stretch_without_values_is_named(table, tmp_path):
     assert "Rows with the time of the row before them: 1 of 960." in result.stderr
 
 
+def test_the_strongest_intervals_are_shown_in_the_order_of_time(tmp_path):
+    rng, hours = np.random.default_rng(0), pd.date_range("2024", periods=2400, freq="h")
+    load = np.sin(np.arange(2400) * np.pi / 12) + 0.1 * rng.normal(size=2400)
+    old = pd.DataFrame({"time": hours, "load": load.round(3)})
+    old.to_csv(tmp_path / "old.csv", index=False)
+    for at, size in ((200, 2), (600, 1), (1500, 9), (2000, 5)):
+        old.loc[at, "load"] += size
+    old.to_csv(tmp_path / "new.csv", index=False)
+    options = ("--train", tmp_path / "old.csv", "--time", "time", "--format", "csv", "--top")
+    shown = {
+        top: pd.read_csv(StringIO(run("series", tmp_path / "new.csv", *options, top).stdout))
+        for top in (2, 100)
+    }
+    assert len(shown[100]) >= 4
+    expected = shown[100].nsmallest(2, "score").sort_values("start").reset_index(drop=True)
+    pd.testing.assert_frame_equal(shown[2], expected)
+
+
+def test_rows_and_names_that_cannot_be_used_are_those_of_the_file(table, tmp_path):
+    frame = pd.read_csv(table)[::-1].reset_index(drop=True)
+    frame.loc[6, "unit"] = None
+    frame.rename(columns={"unit": "label"}).to_csv(tmp_path / "labels.csv", index=False)
+    for options, message in (
+        ((), "--key label: row 7 has no key"),
+        (("--output", tmp_path / "points.csv"), "--key label is the name of a column of the out"),
+    ):
+        labels = ("--time", "time", "--key", "label", *options)
+        result = run("series", tmp_path / "labels.csv", *labels)
+        assert result.exit_code == 2
+        assert message in result.stderr
+
+
 def test_nothing_strange_is_an_empty_table(tmp_path):
     hours = pd.date_range("2024-01-01", periods=500, freq="h")
     frame = pd.DataFrame({"time": hours, "load": np.sin(np.arange(500) * np.pi / 12).round(6)})
@@ -106,6 +138,7 @@ def test_nothing_strange_is_an_empty_table(tmp_path):
         (("--time", "valve"), "--time valve: row 1 holds 'shut', which is neither a time nor"),
         (("--time", "time", "--exclude", "colour"), "no column named 'colour'"),
         (("--time", "time", "--key", "machine"), "no column named 'machine'"),
+        (("--time", "time", "--key", "time"), "--key time is also --time"),
         ((), "--time"),
     ],
 )

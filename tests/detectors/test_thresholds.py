@@ -360,6 +360,28 @@ def test_a_cell_far_out_in_its_column_stands_out(rng):
     assert expected.min() > p[[3, 4]].max()
 
 
+@pytest.mark.parametrize("odd", [40, 60])
+@pytest.mark.parametrize("values", ["zeros", "cluster", "wide"])
+def test_another_kind_of_normal_does_not_stand_out(values, odd, rng):
+    X = rng.standard_normal((1000, 4))
+    X[:odd, 0] = {
+        "zeros": -100.0,
+        "cluster": rng.normal(-100, 1, odd),
+        "wide": rng.normal(0, 30, odd),
+    }[values]
+    assert (false_discovery_control(null_p_values_of_cells(X)) > 0.1).all()
+
+
+@pytest.mark.parametrize("n_odd", [1, 5])
+def test_a_wild_count_stands_out(n_odd, rng):
+    X = rng.poisson(3, (1000, 4)).astype(float)
+    X[:n_odd, 2] = 500
+    p = null_p_values_of_cells(X)
+    np.testing.assert_array_equal(
+        np.flatnonzero(false_discovery_control(p) <= 0.1), np.arange(n_odd)
+    )
+
+
 def test_the_default_detector_is_wrapped_where_none_is_given(rows):
     detector = Threshold().fit(rows[:100])
     assert type(detector.estimator_) is AnomalyDetector

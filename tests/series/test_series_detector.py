@@ -1,8 +1,11 @@
 """Scores, labels and intervals of points, from the scores of windows."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -123,12 +126,53 @@ def test_a_stretch_without_values_is_an_alarm_and_single_gaps_are_not(rng):
     assert (alarms["start"] <= gappy.index[430]).any()
 
 
+def test_alarms_end_at_gaps_in_time(rng):
+    X = wave(rng)
+    detector = make_series_detector(length=24, random_state=0).fit(X)
+    X.iloc[600:620] = 5
+    worst = detector.alarms(X).nsmallest(1, "score").iloc[0]
+    assert worst["start"] < X.index[600] < X.index[619] < worst["end"]
+    late = X.index + pd.to_timedelta(np.where(np.arange(len(X)) < 610, 0, 5), "h")
+    alarms = detector.alarms(X.set_index(late))
+    assert late[609] in alarms["end"].to_numpy()
+    assert late[610] in alarms["start"].to_numpy()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_channels_to_blame_are_those_of_the_windows_over_the_peak(causal, rng):
+    X = wave(rng, 2000).to_numpy(copy=True)
+    detector = make_series_detector(length=24, causal=causal, random_state=0).fit(X)
+    for i in range(100, 1900, 120):
+        X[i : i + 5, i // 120 % 3] += 4
+    alarms = detector.alarms(X)
+    assert len(alarms) >= 14
+    errors = -detector.score_channels(X).to_numpy()[alarms["peak"]]
+    firsts = [f"x{channel}" for channel in errors.argmax(axis=1)]
+    assert [blamed.split(", ")[0] for blamed in alarms["channels"]] == firsts
+
+
+def test_lists_sparse_and_polars_score_as_arrays(rng):
+    X = wave(rng).to_numpy(copy=True)
+    detector = make_series_detector(length=24, random_state=0).fit(X)
+    X[:50] = 0
+    expected, alarms = detector.score_points(X), detector.alarms(X)
+    polars = pytest.importorskip("polars")
+    for other in (X.tolist(), csr_array(X), polars.from_numpy(X), np.ma.array(X)):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "X has feature names")
+            pd.testing.assert_frame_equal(detector.score_points(other), expected)
+            pd.testing.assert_frame_equal(detector.alarms(other), alarms)
+
+
 def test_a_failed_fit_changes_nothing(rng):
     X = wave(rng)
     detector = make_series_detector(random_state=0).fit(X)
     before = detector.score_samples(X)
     with pytest.raises(ValueError, match="times of X go back"):
         detector.fit(X[::-1])
+    np.testing.assert_array_equal(detector.score_samples(X), before)
+    with pytest.raises(ValueError, match="key='peak' is the name of a column of alarms"):
+        detector.set_params(window__key="peak").fit(X.assign(peak="one"))
     np.testing.assert_array_equal(detector.score_samples(X), before)
 
 

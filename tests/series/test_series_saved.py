@@ -73,8 +73,8 @@ def test_windows_and_what_is_not_fitted(rng, tmp_path):
 
 
 def test_what_a_file_cannot_hold_is_named(rng, tmp_path):
-    X = rng.normal(size=(100, 2))
-    detector = SeriesDetector(estimator=IsolationForest(n_estimators=5, random_state=0)).fit(X)
+    X, forest = rng.normal(size=(100, 2)), IsolationForest(n_estimators=5, random_state=0)
+    detector = SeriesDetector(window=SlidingWindow(length=8), estimator=forest).fit(X)
     with pytest.raises(TypeError, match="IsolationForest is no estimator"):
         save(detector, tmp_path / "forest")
     streamed = make_series_detector(length=8, causal=True).fit(X)

@@ -99,6 +99,34 @@ def test_scores_that_are_missing_do_not_count():
     assert scores["score"].isna().tolist() == [True, True, False, False]
 
 
+def test_infinite_scores_and_lists():
+    X = [[0.0], [1.0], [2.0], [3.0]]
+    window = SlidingWindow(length=2).fit(X)
+    assert window.point_scores(X, [1, 2, 5])["score"].tolist() == [1, 1.5, 3.5, 5]
+    with pytest.raises(ValueError, match=r"window_scores\[1\] is -inf; expected finite"):
+        window.point_scores(X, [1, -np.inf, 5])
+
+
+@pytest.mark.parametrize(
+    "refused", [lambda X: X[::-1], lambda X: X.assign(x=np.nan), lambda X: X[:12].assign(z=1.0)]
+)
+def test_a_failed_fit_changes_nothing(refused, rng):
+    X = pd.DataFrame({"x": np.sin(np.arange(300) * 2 * np.pi / 30), "y": rng.normal(size=300)})
+    X.index = pd.date_range("2024-01-01", periods=300, freq="min")
+    window = SlidingWindow(stride=20).fit(X)
+    before = window.transform(X)
+    with pytest.raises(ValueError, match=r"\w"):
+        window.fit(refused(X).drop(columns="y"))
+    np.testing.assert_array_equal(window.transform(X), before)
+
+
+def test_channels_without_a_value_are_left_out_whatever_else_is(rng):
+    X = pd.DataFrame({"valve": rng.integers(0, 2, 60), "dead": np.nan})
+    with pytest.warns(UserWarning, match="fewer than 1 different values .*: 'dead'"):
+        window = SlidingWindow(length=5, min_values=10).fit(X)
+    assert window.channels_.tolist() == [0]
+
+
 @pytest.mark.parametrize("standardise", ["window", "train"])
 def test_standardised_values_do_not_depend_on_the_unit(standardise, rng):
     X = rng.normal(size=(60, 2))
@@ -163,6 +191,9 @@ def test_time_that_is_irregular_is_noticed(rng):
         ({"key": "x"}, lambda X: X.mask(X["x"] == 2), "key='x': no key in row 2"),
         ({}, lambda X: X[::-1], "times of X go back, by up to 0 days 00:01:00; sort"),
         ({}, lambda X: X.assign(x=np.inf), "inf"),
+        ({"key": "y"}, lambda X: X[["y"]], "key='y': X has no other column"),
+        ({"key": "y"}, lambda X: X[["x", "y", "y"]], "key='y': X has several columns of that"),
+        ({}, lambda X: X * np.nan, r"no observed value \(all NaN\)"),
         ({"length": "long"}, lambda X: X, "length='long'; expected"),
     ],
 )
