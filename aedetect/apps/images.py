@@ -12,12 +12,14 @@ from ..files import whole_file
 from ..images.filter import ImageFilter
 from ..images.reading import read_images
 from ..rows.threshold import FEWEST, p_values
+from ..tables.text import listed
 from ..tables.writing import write_csv
 from .report.page import style_and_hash, template
 
 SIZE = 32  # of a patch, where images are as large
 RED, OPAQUE = np.array([0.9, 0.1, 0.1]), 0.7
-SMALLEST = 160  # pixels: drawn larger if smaller
+SMALLEST = 160  # pixels of the longer side: drawn larger if smaller
+LEVEL = 1e-5  # less than one of the greys of 16 bits
 
 
 def compared(
@@ -40,7 +42,7 @@ def compared(
     str
         Lines of a summary.
     """
-    page = template("images.html.jinja")
+    template("images.html.jinja")  # what is missing is said before anything is read
     known = read_images(train, shape=shape)
     new = read_images(test, shape=shape, colour=known.pixels.ndim == 4)
     sides = known.pixels.shape[1:3]
@@ -55,32 +57,28 @@ def compared(
     maps = patches.error_maps(detector[:-1].transform(new.pixels))
 
     table = pd.DataFrame({"image": new.names, "score": patches.score_maps(maps)})
+    blank = _blank(new.pixels) & ~_blank(known.pixels).any()
+    table.loc[blank, "score"] = -np.inf
     if hasattr(patches, "calibration_scores_"):
         table["p_value"] = p_values(table["score"].to_numpy(), patches.calibration_scores_)
     table["label"] = np.where(table["score"] >= patches.offset_, 1, -1)
     table["overlay"] = [f"overlays/{i + 1:05}.png" for i in range(len(table))]
 
+    brightest = known.pixels.max() or 1  # little in images of 12 bits
     (output / "overlays").mkdir(parents=True, exist_ok=True)
     for pixels, errors, name in zip(new.pixels, maps, table["overlay"], strict=True):
-        _draw(output / name, pixels, errors, patches.map_limits_)
+        _draw(output / name, pixels / brightest, errors, patches.map_limits_)
     write_csv(table, output / "scores.csv")
     flagged = int((table["label"] == -1).sum())
-    style, style_hash = style_and_hash()
-    with whole_file(output / "index.html") as file:
-        text = page.render(
-            rows=table.sort_values("score", kind="stable").to_dict("records"),
-            flagged=flagged,
-            n_train=len(known.names),
-            threshold=-patches.offset_,
-            style=style,
-            style_hash=style_hash,
-        )
-        file.write_text(text, encoding="utf-8")
+    _write_page(output / "index.html", table, flagged, len(known.names), -patches.offset_)
     if "p_value" not in table:
         yield (
             f"Of fewer than {FEWEST} normal images there are no p-values; an image is flagged that "
             "is stranger than each of them."
         )
+    if blank.any():
+        names = listed(table["image"][blank].to_list())
+        yield f"Flagged because blank, as no normal image is: {names}."
     yield (
         f"{test}: {flagged} of {len(table)} images flagged, by {len(known.names)} normal ones of "
         f"{sides[0]} x {sides[1]} pixels. All are in {output / 'index.html'}."
@@ -109,13 +107,33 @@ def overlaid(pixels: np.ndarray, errors: np.ndarray, limits: tuple[float, float]
     return channels * (1 - paint) + RED * paint
 
 
+def _blank(images: np.ndarray) -> np.ndarray:
+    """Which of some images are of one colour, of which standardised nothing is left to score."""
+    return np.ptp(images, axis=(1, 2)).reshape(len(images), -1).max(axis=1) < LEVEL
+
+
+def _write_page(
+    path: Path, table: pd.DataFrame, flagged: int, n_train: int, threshold: float
+) -> None:
+    style, style_hash = style_and_hash()
+    text = template("images.html.jinja").render(
+        rows=table.sort_values("score", kind="stable").to_dict("records"),
+        flagged=flagged,
+        n_train=n_train,
+        threshold=threshold,
+        style=style,
+        style_hash=style_hash,
+    )
+    with whole_file(path) as file:
+        file.write_text(text, encoding="utf-8")
+
+
 def _draw(path: Path, pixels: np.ndarray, errors: np.ndarray, limits: tuple[float, float]) -> None:
     """Write an image, and beside it the same with paint, as PNG."""
     from PIL import Image
 
-    plain, painted = overlaid(pixels, errors * 0, (1, 2)), overlaid(pixels, errors, limits)
-    both = np.concatenate([plain, painted], axis=1)
-    times = -(-SMALLEST // len(errors))
-    large = both.repeat(times, axis=0).repeat(times, axis=1)
+    pair = overlaid(pixels, errors * 0, (1, 2)), overlaid(pixels, errors, limits)
+    both = np.hstack([(255 * side.clip(0, 1)).round().astype(np.uint8) for side in pair])
+    times = -(-SMALLEST // max(errors.shape))
     with whole_file(path) as temporary:
-        Image.fromarray((255 * large.clip(0, 1)).round().astype(np.uint8)).save(temporary, "png")
+        Image.fromarray(both.repeat(times, axis=0).repeat(times, axis=1)).save(temporary, "png")

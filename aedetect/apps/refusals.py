@@ -11,7 +11,7 @@ from ..tables.text import brief
 
 def check_folder(output: Path, *read: Path) -> None:
     """Refuse a folder that has something in it, lies in one that is read, or cannot be made."""
-    if output.exists() and (not output.is_dir() or next(output.iterdir(), None)):
+    if os.path.lexists(output) and (not output.is_dir() or next(output.iterdir(), None)):
         raise OSError(f"--output {output}: exists, and is no empty folder")
     for folder in read:
         if output.resolve().is_relative_to(folder.resolve()):

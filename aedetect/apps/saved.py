@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import os
 import platform
 from importlib.metadata import version
@@ -47,7 +46,7 @@ from ..detectors.wrapper import Wrapper
 from ..files import whole_file
 from ..images.filter import ImageFilter
 from ..models import ensemble, frame, gaussian, kernel, linear, parts, surprise, trained
-from ..models.base import Model, refuse_shapes
+from ..models.base import Model
 from ..models.state import Reader, Writer
 from ..networks import Conv1d, Conv2d, Dense, Tied
 from ..objectives import corruption
@@ -60,6 +59,7 @@ from ..series.whole import check_series, check_window
 from ..series.window import SlidingWindow
 from ..tables.columns import Category, Number, Time
 from ..tables.encoder import TableEncoder
+from .fitted import check_patches, check_threshold
 
 FORMAT = 1
 UNREADABLE = (  # what a forged file may raise
@@ -295,7 +295,7 @@ def _check(thing: Any) -> None:
         for part in (thing.window, thing.estimator, getattr(thing, "estimator_", None)):
             if part is not None:
                 _check(part)
-        _check_threshold(thing)
+        check_threshold(thing)
     elif isinstance(thing, Wrapper | PatchDetector):
         check(thing)
         for name in ("estimator", "estimator_"):
@@ -303,12 +303,12 @@ def _check(thing: Any) -> None:
                 _check(getattr(thing, name))
         for member in getattr(thing, "estimators_", []):
             _check(member)
-        if hasattr(thing, "usual_"):
-            refuse_shapes(usual_=(thing.usual_, tuple(thing.shape_[:2])))
-        _check_threshold(thing)
+        if isinstance(thing, PatchDetector):
+            check_patches(thing)
+        check_threshold(thing)
     elif isinstance(thing, Detector):
         check(thing)
-        _check_threshold(thing)
+        check_threshold(thing)
         if hasattr(thing, "model_"):
             known = thing.model_, thing.offset_, thing.n_features_in_
             if not all(map(isinstance, known, (Model, float, int))):
@@ -326,12 +326,3 @@ def _check(thing: Any) -> None:
             "without code can hold; see aedetect.save for what it can."
         )
     _refuse_memory(thing)
-
-
-def _check_threshold(thing: Any) -> None:
-    """Raise where the threshold of a fitted detector, or what it was found from, cannot be."""
-    offset = getattr(thing, "offset_", 0.0)
-    if not isinstance(offset, float) or math.isnan(offset):
-        raise ValueError(f"offset_={offset!r} is no threshold")
-    if (scores := getattr(thing, "calibration_scores_", None)) is not None:
-        refuse_shapes(calibration_scores_=(scores, (None,)))

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..chance import seeded
 from ..images.windows import images_of, some_windows, stitched
-from ..params import Count, NotNegative, Params, Range
+from ..params import Count, NotNegative, Params, Range, all_or_nothing
 from ..rows.threshold import (
     FEWEST,
     Contamination,
@@ -28,6 +28,7 @@ from .pca import PCADetector
 from .wrapper import scores_by
 
 LIMITS = 0.99, 0.9999  # quantiles of errors of normal pixels: where the scale of maps lies
+FEW = 5  # folds of fewer images than thresholds are told from
 LEAST = 0.1  # of the usual error: what errors are divided by, at least
 
 
@@ -60,7 +61,8 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
     max_patches : int, default=5000
         Patches to learn from at most, drawn at random.
     contamination : float or "auto", default="auto"
-        "auto" sets the threshold so that about 3 % of new normal images are flagged; a number from
+        "auto" sets the threshold so that about 3 % of new normal images are flagged, or, learned
+        from n < 20, those stranger than each of them, about 1 / (n + 1); a number from
         0 to 0.5 is the share of the training images to flag, each as scored by a detector that did
         not learn from it.
     random_state : int, RandomState or None, default=None
@@ -72,9 +74,11 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
         Fitted to patches.
     shape_ : tuple of int
         (height, width, channels) of images.
+    size_, stride_ : int
+        Side of patches, and pixels from one to the next, as fitted.
     usual_ : ndarray of shape (height, width)
         Mean error of each pixel in training images. As all that follows, told from maps by
-        detectors that did not learn from the image, where there are at least 20 images.
+        detectors that did not learn from the image, unless it is the only one.
     map_limits_ : (float, float)
         The error that 99 % of normal pixels are below, and that 99.99 % are: where the scale of
         drawn maps begins and ends, whatever image is drawn.
@@ -108,10 +112,11 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
     stride: Count | None = None
     smoothing: NotNegative = 1.5
     pooling: Literal["max", "mean"] | Annotated[float, Range(0, 1, above_low=True)] = 0.01
-    max_patches: Count = 5_000
+    max_patches: Annotated[int, Range(2)] = 5_000
     contamination: Contamination = "auto"
     random_state: int | np.random.RandomState | None = None
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn what patches of normal images look like, and set scale and threshold.
 
@@ -132,7 +137,9 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
             If a parameter or the images cannot be used; the message says which.
         """
         self._check_params()
-        images = self._fitting(images_of(X))
+        images = images_of(X)
+        self._refuse_misfits(images)
+        self.size_, self.stride_ = self.size, self._stride
         seed = seeded(self.random_state).initial_seed() % 2**63
         estimator = self._learned(images, seed)
         maps = self._unseen_maps(estimator, images, seed)
@@ -199,6 +206,7 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
             As `score_samples` returns them.
         """
         check_is_fitted(self)
+        self._check_params()
         scores = []
         for errors in maps:
             if np.shape(errors) != self.shape_[:2]:
@@ -231,19 +239,24 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
             raise AttributeError(f"p_values needs a fit on at least {FEWEST} images.")
         return p_values(self.score_samples(X), self.calibration_scores_)
 
-    def _fitting(self, images: np.ndarray) -> np.ndarray:
-        """Refuse patches that do not fit into the images, or leave gaps."""
-        height, width = images.shape[1:3]
+    def _refuse_misfits(self, images: np.ndarray) -> None:
+        """Refuse patches that do not fit into the images or leave gaps, and what scores none."""
+        scores = "score_samples", "decision_function"
+        if self.estimator is not None and not any(hasattr(self.estimator, s) for s in scores):
+            raise TypeError(f"estimator={self.estimator!r}; expected a detector with {scores[0]}.")
+        n, height, width = images.shape[:3]
         if self.size > min(height, width):
             raise ValueError(
                 f"size={self.size} exceeds images of {height} x {width} pixels; set size to at "
                 f"most {min(height, width)}."
             )
-        if len(images) == 1 and self.size == height == width:
-            raise ValueError(f"X is one image, which size={self.size} makes one patch of.")
+        if n < 3 and self.size == height == width:
+            raise ValueError(
+                f"X has {n} images, and size={self.size} makes one patch of each; expected at "
+                "least 3 images, or smaller patches."
+            )
         if self._stride > self.size:
             raise ValueError(f"stride={self.stride}; expected at most size={self.size}.")
-        return images
 
     @property
     def _stride(self) -> int:
@@ -251,6 +264,7 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
 
     def _images(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
+        self._check_params()
         images = images_of(X)
         if images.shape[1:] != self.shape_:
             found, known = (" x ".join(map(str, s)) for s in (images.shape[1:], self.shape_))
@@ -269,12 +283,12 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
         return estimator.fit(_rows(estimator, patches))
 
     def _unseen_maps(self, estimator: Any, images: np.ndarray, seed: int) -> np.ndarray:
-        """Maps (n, height, width) by detectors that did not learn from the image, if not few."""
+        """Maps (n, height, width) by detectors that did not learn from the image, if not alone."""
         parts = [(estimator, images)]
-        if len(images) >= FEWEST:
+        if len(images) > 1:
             parts = [
                 (self._learned(images[some], seed), images[others])
-                for some, others in folds(len(images), seed)
+                for some, others in _folds(len(images), seed)
             ]
         return _stacked((errors for part in parts for errors in self._maps(*part)), images)
 
@@ -285,7 +299,7 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
             found = -scores_by(estimator, _rows(estimator, patches))
             return np.broadcast_to(found[:, None, None], patches.shape[:3])
 
-        for found in stitched(images, self.size, self._stride, errors):
+        for found in stitched(images, self.size_, self.stride_, errors):
             yield gaussian_filter(found, self.smoothing) if self.smoothing else found
 
     def _score(self, errors: np.ndarray) -> float:
@@ -300,6 +314,14 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
         return tags
+
+
+def _folds(n: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Indices of images to learn from, and of others to score; of few, each is scored."""
+    if n >= FEWEST:
+        return folds(n, seed)
+    order = np.random.default_rng(seed).permutation(n)
+    return [(np.setdiff1d(order, part), part) for part in np.array_split(order, min(n, FEW))]
 
 
 def _divisor(usual: np.ndarray) -> np.ndarray:

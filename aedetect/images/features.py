@@ -109,12 +109,14 @@ class TorchFeatures(TransformerMixin, Params):
         """
         self._check_params()
         images = images_of(X).astype(np.float32, copy=False)
+        channels = images.shape[3]
         for name in ("mean", "std"):
-            n = len(getattr(self, name) or (0,))
-            if n != images.shape[3] and 1 not in (n, images.shape[3]):
-                raise ValueError(
-                    f"{name} has {n} values; images of X have {images.shape[3]} channels."
-                )
+            values = getattr(self, name) or (0,)
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name}={values}; expected finite numbers.")
+            if len(values) != channels and 1 not in (len(values), channels):
+                raise ValueError(f"{name} has {len(values)} values for {channels} channels.")
+            channels = max(channels, len(values))  # grey ones are repeated
         parts = [
             self._features(images[i : i + self.batch_size])
             for i in range(0, len(images), self.batch_size)
@@ -171,6 +173,8 @@ class TorchFeatures(TransformerMixin, Params):
 
 def _keep(found: dict[str, Tensor], name: str, _module: Module, _given: Any, output: Any) -> None:
     """Average at once, as the next layer may write into the output."""
+    if name in found:
+        raise ValueError(f"layer={name!r} runs several times; name one around it.")
     found[name] = _averaged(name, output)
 
 

@@ -83,6 +83,7 @@ class ImageFilter(TransformerMixin, Params):
         ndarray
             Of the shape of `X`.
         """
+        self._check_params()
         X = as_array(X)
         images = self._images(X)
         background = _blurred(images, self.background) if self.background else 0
@@ -94,7 +95,10 @@ class ImageFilter(TransformerMixin, Params):
     def _images(self, X: np.ndarray) -> np.ndarray:
         """Images (n, height, width, channels)."""
         if X.ndim != 2:
-            return images_of(X)
+            images = images_of(X)
+            if self.shape is not None and images.shape[1:3] != tuple(self.shape):
+                raise ValueError(f"shape={self.shape}; X has images of {images.shape[1:3]} pixels.")
+            return images
         if self.shape is None or len(self.shape) != 2 or math.prod(self.shape) != X.shape[1]:
             raise ValueError(
                 f"shape={self.shape}; X has rows of {X.shape[1]} values. Expected the height and "

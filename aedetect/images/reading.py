@@ -3,7 +3,6 @@
 import os
 import struct
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +23,7 @@ class Images(NamedTuple):
     Attributes
     ----------
     names : list of str
-        Paths below the folder, in alphabetical order.
+        Paths below the folder, in alphabetical order; bytes that are no UTF-8 are escaped.
     pixels : ndarray of shape (n, height, width), or (n, height, width, 3) in colour; float32
         From 0 to 1.
     """
@@ -42,7 +41,8 @@ def read_images(
     """Read all images in a folder and in those below it.
 
     Any format that Pillow reads will do. Images are turned as their cameras say, transparency is
-    dropped, and of moving images the first is taken. Names that begin with a dot are left out.
+    dropped, and of moving images the first is taken. Links are followed, and a folder is read once.
+    Names that begin with a dot, also of folders, are left out.
 
     Parameters
     ----------
@@ -61,7 +61,8 @@ def read_images(
     Raises
     ------
     ValueError
-        If no file is an image, or if images have several sizes; the message names two.
+        If no file is an image, or if images have several sizes; the message names two. If a
+        parameter cannot be used.
     OSError
         If `folder` is none.
     ImportError
@@ -71,7 +72,8 @@ def read_images(
     -----
     UserWarning
         Of files that are skipped, because they are no images, broken, of values that are neither
-        of 8 nor of 16 bits, or too large (Pillow's limit is 89 million pixels).
+        of 8 nor of 16 bits, or too large (Pillow's limit is 89 million pixels), and of folders that
+        may not be read, or are linked twice.
 
     Examples
     --------
@@ -89,11 +91,13 @@ def read_images(
     refuse_unless(tuple[Count, ...] | None, "shape", shape)
     if shape is not None and len(shape) != 2:
         raise ValueError(f"shape={shape}; expected height and width.")
-    root, skipped = Path(folder), []
+    refuse_unless(bool | None, "colour", colour)
+    root = Path(folder)
     names: list[str] = []
     arrays: list[np.ndarray] = []
-    for path in _files(root):
-        name = path.relative_to(root).as_posix()
+    skipped: list[str] = []
+    for path in _files(root, skipped):
+        name = _name(path, root)
         try:
             arrays.append(_read(path, shape, colour))
             names.append(name)
@@ -111,13 +115,31 @@ class _UnreadableError(Exception):
     """A file that is no image, or a broken one."""
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """Files below a folder in alphabetical order."""
+def _name(path: str | Path, root: Path) -> str:
+    """Path below a folder; bytes that are no UTF-8 become escapes."""
+    return Path(path).relative_to(root).as_posix().encode(errors="backslashreplace").decode()
+
+
+def _files(root: Path, skipped: list[str]) -> list[Path]:
+    """Files below a folder in alphabetical order; says what else is there."""
     next(root.iterdir(), None)  # raises where it is no folder
-    for path in sorted(root.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if path.is_file() and not hidden:
-            yield path
+
+    def failed(error: OSError) -> None:
+        skipped.append(f"{_name(error.filename, root)} (may not be read)")
+
+    found: list[Path] = []
+    known: set[str] = set()
+    for folder, below, names in os.walk(root, onerror=failed, followlinks=True):
+        if (real := os.path.realpath(folder)) in known:
+            skipped.append(f"{_name(folder, root)} (read already)")
+            below.clear()  # links may lead in circles
+            continue
+        known.add(real)
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        found += [Path(folder, name) for name in names if not name.startswith(".")]
+    found.sort()
+    skipped += [f"{_name(path, root)} (no file)" for path in found if not os.path.isfile(path)]
+    return [path for path in found if os.path.isfile(path)]
 
 
 def _read(path: Path, shape: tuple[int, int] | None, colour: bool | None) -> np.ndarray:
@@ -128,17 +150,18 @@ def _read(path: Path, shape: tuple[int, int] | None, colour: bool | None) -> np.
         raise ImportError("images are read with Pillow: pip install 'aedetect[images]'") from error
 
     try:
-        with warnings.catch_warnings(), Image.open(path) as opened:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image: Any = ImageOps.exif_transpose(opened)
-            deep = image.mode in DEEP
-            if not deep:
-                grey = image.mode in GREY or colour is False
-                image = image.convert("L" if grey else "RGB")
-            values = np.asarray(image, np.float32) / (65535 if deep else 255)
-            if opened.mode == "F" or not 0 <= values.min() <= values.max() <= 1:
-                raise _UnreadableError("neither 8 nor 16 bits")
+            with Image.open(path) as opened:
+                image: Any = ImageOps.exif_transpose(opened)
+                deep = image.mode in DEEP
+                if not deep:
+                    grey = image.mode in GREY or colour is False
+                    image = image.convert("L" if grey else "RGB")
+                values = np.asarray(image, np.float32) / (65535 if deep else 255)
+                if opened.mode == "F" or not 0 <= values.min() <= values.max() <= 1:
+                    raise _UnreadableError("neither 8 nor 16 bits")
     except UnidentifiedImageError as error:
         raise _UnreadableError("no image") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:

@@ -65,7 +65,8 @@ def images_of(X: Any) -> np.ndarray:
             f"X is an array of {images.dtype} of shape {images.shape}; expected numbers of shape "
             "(n, height, width) or (n, height, width, channels)."
         )
-    images = images if images.dtype in (np.float32, np.float64) else images.astype(np.float32)
+    if images.dtype not in (np.float32, np.float64):  # which of them holds every digit
+        images = images.astype(np.float32 if images.dtype.itemsize <= 2 else np.float64)
     if not np.isfinite(images).all():
         raise ValueError(f"X holds {images[~np.isfinite(images)][0]}; expected finite numbers.")
     return images if images.ndim == 4 else images[..., None]

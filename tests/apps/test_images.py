@@ -109,7 +109,43 @@ def test_images_of_two_sizes_are_refused_and_resized_on_demand(folders, tmp_path
     assert "'0.png' is of 20 x 20 pixels, '1.png' of 24 x 24" in result.stderr
     assert not (tmp_path / "out").exists()
     assert run(*arguments, "--shape", 16, 20).exit_code == 0
-    assert pixels_of(tmp_path / "out" / "overlays" / "00001.png").shape == (160, 400, 3)
+    assert pixels_of(tmp_path / "out" / "overlays" / "00001.png").shape == (128, 320, 3)
+
+
+def test_only_what_is_small_in_both_directions_is_drawn_larger(tmp_path, rng):
+    for i in range(3):
+        save(tmp_path / "train", f"{i}.png", rng.random((3, 170)))
+    assert run(*[tmp_path / "train"] * 2, "--output", tmp_path / "out").exit_code == 0
+    assert pixels_of(tmp_path / "out" / "overlays" / "00001.png").shape == (3, 340, 3)
+
+
+def test_greys_of_12_bits_are_drawn_as_bright_as_others(tmp_path, rng):
+    (tmp_path / "train").mkdir()
+    for i in range(3):
+        deep = rng.integers(0, 2**12, (12, 12), dtype=np.uint16)
+        Image.fromarray(deep).save(tmp_path / "train" / f"{i}.png")
+    assert run(*[tmp_path / "train"] * 2, "--output", tmp_path / "out").exit_code == 0
+    plain = pixels_of(tmp_path / "out" / "overlays" / "00003.png")[:, :168]
+    np.testing.assert_allclose(plain[::14, ::14, 0], deep / 4095, atol=0.03)
+
+
+def test_blank_images_are_flagged_first_unless_normal_ones_are_blank(tmp_path, rng):
+    train, test = tmp_path / "train", tmp_path / "test"
+    for i in range(20):
+        save(train, f"{i}.png", rng.random((6, 6, 3)))
+    for name, colour in [("black", [0, 0, 0]), ("blue", [0, 0, 1.0]), ("white", [1, 1, 1.0])]:
+        save(test, f"{name}.png", np.full((6, 6, 3), colour))
+    save(test, "good.png", pixels_of(train / "0.png"))
+    result = run(train, test, "--output", tmp_path / "out")
+    table = pd.read_csv(tmp_path / "out" / "scores.csv").set_index("image")
+    assert table["label"].to_dict() == {n: 2 * (n == "good.png") - 1 for n in table.index}
+    assert table["p_value"].drop("good.png").to_list() == pytest.approx([1 / 21] * 3)
+    assert "blank, as no normal image is: 'black.png', 'blue.png', 'white.png'" in result.stderr
+
+    save(train, "black.png", np.zeros((6, 6, 3)))
+    result = run(train, test, "--output", tmp_path / "again")
+    assert (result.exit_code, "because blank" in result.stderr) == (0, False)
+    assert np.isfinite(pd.read_csv(tmp_path / "again" / "scores.csv")["score"]).all()
 
 
 def test_images_unlike_the_training_images_are_refused(folders, tmp_path):
@@ -133,8 +169,10 @@ def test_folders_that_would_be_read_or_overwritten_are_refused(
     folders, found, tmp_path, monkeypatch
 ):
     train, test = folders / "train", folders / "test"
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
     for output, message in [
         (found[0], "exists, and is no empty folder"),
+        (tmp_path / "dangling", "exists, and is no empty folder"),
         (train / "0.png", "exists, and is no empty folder"),
         (test / "out", "would be read as part of"),
     ]:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import LocalOutlierFactor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -167,11 +169,59 @@ def test_the_same_seed_gives_the_same_scores_and_a_file_keeps_them(detector, ima
     assert load(tmp_path / "model").map_limits_ == detector.map_limits_
 
 
-def test_a_file_of_parts_that_do_not_fit_is_refused(detector, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("usual_", np.ones((39, 40)), r"usual_ is float64 of shape \(39, 40\); expected"),
+        ("usual_", np.zeros((40, 40)), "usual_=0.0; expected a positive"),
+        ("usual_", np.full((40, 40), np.inf), "usual_=inf; expected a positive"),
+        ("stride_", 20, "size_=8, stride_=20 and shape_=.* do not fit"),
+        ("size_", 64, "size_=64, stride_=2 and shape_=.* do not fit"),
+        ("size_", 9, "estimator_ does not score patches of 81 values"),
+        ("shape_", (40, 40), "do not fit together"),
+        ("map_limits_", 3.0, "map_limits_=3.0 are no two errors"),
+        ("map_limits_", (3.0, 1.0), "map_limits_=.* are no two errors"),
+        ("calibration_scores_", np.arange(9.0)[::-1], "calibration_scores_ are not sorted"),
+        ("estimator_", None, "None is not an estimator"),
+        ("estimator_", GaussianDetector(), "GaussianDetector instance is not fitted"),
+    ],
+)
+def test_a_file_of_parts_that_do_not_fit_is_refused(name, value, message, detector, tmp_path):
     spoilt = pickle.loads(pickle.dumps(detector))
-    spoilt.usual_ = spoilt.usual_[1:]
-    with pytest.raises(ValueError, match=r"usual_ is float64 of shape \(39, 40\); expected"):
+    setattr(spoilt, name, value)
+    with pytest.raises((ValueError, TypeError), match=message):
         save(spoilt, tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", ["estimator_", "shape_", "usual_", "map_limits_", "offset_"])
+def test_a_file_with_a_part_missing_is_refused(name, detector, tmp_path):
+    spoilt = pickle.loads(pickle.dumps(detector))
+    delattr(spoilt, name)
+    with pytest.raises(ValueError, match=f"PatchDetector has no {name}"):
+        save(spoilt, tmp_path / "model")
+    save(PatchDetector(), tmp_path / "model")  # nothing is fitted, and nothing missing
+
+
+def test_parameters_set_after_a_fit_cannot_spoil_it(detector, images):
+    changed, X = pickle.loads(pickle.dumps(detector)), images[1][:3]
+    for options in ({"stride": 20}, {"size": 100}):
+        changed.set_params(**options)
+        np.testing.assert_array_equal(changed.score_samples(X), detector.score_samples(X))
+        with pytest.raises(ValueError, match="expected at most|exceeds images"):
+            changed.fit(images[0])
+        np.testing.assert_array_equal(changed.score_samples(X), detector.score_samples(X))
+    maps = changed.error_maps(X)
+    changed.set_params(pooling="best")
+    for score, some in [(changed.score_samples, X), (changed.score_maps, maps)]:
+        with pytest.raises(ValueError, match="pooling='best'; expected"):
+            score(some)
+
+
+def test_a_fit_that_fails_changes_nothing(detector, images):
+    kept = pickle.loads(pickle.dumps(detector))
+    with pytest.raises(ValueError, match="bandwidth=-1"):
+        kept.set_params(size=16, estimator=KernelAutoencoder(bandwidth=-1)).fit(images[0])
+    np.testing.assert_array_equal(kept.predict(images[1]), detector.predict(images[1]))
 
 
 def test_a_conformal_detector_takes_images(images):
@@ -192,12 +242,23 @@ def test_a_conformal_detector_takes_images(images):
         ({}, np.full((3, 40, 40), np.nan), "X holds nan; expected finite"),
         ({}, np.full((3, 40, 40), "a"), "expected numbers of shape"),
         ({}, [np.zeros((40, 40)), np.zeros((40, 41))], r"several shapes, \(40, 40\) and \(40, 41"),
-        ({}, np.zeros((1, 32, 32)), "X is one image, which size=32 makes one patch of"),
+        ({}, np.zeros((2, 32, 32)), "X has 2 images, and size=32 makes one patch of each"),
+        (
+            {"max_patches": 1},
+            np.zeros((3, 40, 40)),
+            "max_patches=1; expected .* at least 2",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_refused(options, X, message):
     with pytest.raises(ValueError, match=message):
         PatchDetector(**options).fit(X)
+
+
+@pytest.mark.parametrize("estimator", [3, LocalOutlierFactor(), StandardScaler()])
+def test_what_scores_no_patches_is_refused(estimator):
+    with pytest.raises(TypeError, match=r"estimator=.*; expected a detector with score_samples"):
+        PatchDetector(estimator=estimator).fit(np.zeros((3, 40, 40)))
 
 
 def test_images_of_another_size_are_refused(detector, images):
@@ -224,10 +285,24 @@ def test_no_form_of_the_same_images_changes_a_score(images):
     )
 
 
+@pytest.mark.filterwarnings("ignore:X has . rows, too few")
+@pytest.mark.parametrize("n", [3, 5, 10, 19])
+def test_of_few_images_the_threshold_is_the_strangest_unseen_one(n):
+    """Of n + 1 alike, the last is the strangest once in n + 1 times."""
+    scans, digit = load_digits(return_X_y=True)
+    shares = []
+    for seed in range(10):
+        alike = np.random.default_rng(seed).permutation(scans[digit == seed].reshape(-1, 8, 8))
+        detector = PatchDetector(size=8, random_state=seed).fit(alike[:n])
+        shares.append((detector.predict(alike[n:]) == -1).mean())
+        assert not hasattr(detector, "calibration_scores_")
+    assert np.mean(shares) < 1.5 / (n + 1)
+
+
 @pytest.mark.parametrize("contamination", ["auto", 0.0])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_of_few_images_none_is_flagged(contamination, dtype, images):
-    """Their own scores set the threshold, and are the same to the last digit when told again."""
+    """Each is stranger to those that did not learn from it."""
     few = images[0][:7].astype(dtype)
     detector = PatchDetector(size=8, contamination=contamination, random_state=0).fit(few)
     assert (detector.predict(few) == 1).all()

@@ -127,8 +127,14 @@ def test_nothing_stays_in_a_module_that_fails(module):
 
 def test_scales_of_other_channels_and_layers_that_do_not_run_are_refused(module):
     X = np.zeros((2, 10, 12, 2))
-    with pytest.raises(ValueError, match="mean has 3 values; images of X have 2 channels"):
+    with pytest.raises(ValueError, match="mean has 3 values for 2 channels"):
         TorchFeatures(module=module, layer="1", mean=(0.0, 0.0, 0.0)).transform(X)
+    with pytest.raises(ValueError, match="std has 2 values for 3 channels"):
+        TorchFeatures(module=module, layer="1", mean=(0.0,) * 3, std=(1.0, 1.0)).transform(
+            X[..., :1]
+        )
+    with pytest.raises(ValueError, match=r"mean=\(nan,\); expected finite"):
+        TorchFeatures(module=module, layer="1", mean=(np.nan,)).transform(X)
     with pytest.raises(TypeError, match=r"std=\(0.0,\); expected"):
         TorchFeatures(module=module, layer="1", std=(0.0,)).transform(X)
     with pytest.raises(ValueError, match=r"layer=\(\) names no layer"):
@@ -137,6 +143,12 @@ def test_scales_of_other_channels_and_layers_that_do_not_run_are_refused(module)
     module.forward = module[0].forward
     with pytest.raises(ValueError, match="layer='spare' is in module, which does not run it"):
         TorchFeatures(module=module, layer="spare").transform(X[..., 0])
+
+
+def test_a_layer_that_runs_twice_is_refused(module):
+    twice = nn.Sequential(module[0], module[1], nn.Identity(), module[1])
+    with pytest.raises(ValueError, match="layer='1' runs several times"):
+        TorchFeatures(module=twice, layer="1").transform(np.zeros((2, 10, 12)))
 
 
 def test_a_file_without_code_holds_no_module(module, tmp_path):

@@ -89,6 +89,13 @@ def test_rows_of_another_length_are_refused(shape):
         ImageFilter(shape=shape).fit(np.zeros((3, 72)))
 
 
+def test_images_of_another_shape_and_parameters_set_later_are_refused():
+    with pytest.raises(ValueError, match=r"shape=\(8, 8\); X has images of \(9, 8\) pixels"):
+        make_image_detector(shape=(8, 8)).fit(np.zeros((3, 9, 8)))
+    with pytest.raises(ValueError, match="blur=-2; expected"):
+        ImageFilter().fit(np.zeros((3, 9, 8))).set_params(blur=-2).transform(np.zeros((3, 9, 8)))
+
+
 @pytest.mark.parametrize("digit", [3, 8])
 def test_digits_are_told_apart_as_rows_as_arrays_and_from_a_file(digits, digit, tmp_path):
     y = load_digits().target

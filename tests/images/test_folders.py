@@ -1,5 +1,8 @@
 """Folders of images: what is read, what is skipped, and what is refused."""
 
+import os
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -113,9 +116,11 @@ def test_a_file_that_may_not_be_read_is_skipped_by_name(tmp_path, grey, monkeypa
         read_images(tmp_path)
 
 
-def test_an_image_beyond_the_limit_is_skipped(tmp_path, grey, monkeypatch):
+@pytest.mark.filterwarnings("always::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("limit", [30, 15])  # Pillow warns, or raises, of 35 pixels
+def test_an_image_beyond_the_limit_is_skipped(limit, tmp_path, grey, monkeypatch):
     save(grey, tmp_path / "a.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 30)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     with pytest.raises(ValueError, match=r"'a.png \(too large\)'"):
         read_images(tmp_path)
 
@@ -139,6 +144,56 @@ def test_folders_without_images_are_refused(tmp_path):
     for wrong in ("notes.txt", "nowhere"):
         with pytest.raises(OSError, match=wrong):
             read_images(tmp_path / wrong)
+
+
+def test_metadata_that_cannot_be_read_is_no_concern(tmp_path, grey, monkeypatch):
+    save(grey, tmp_path / "a.png")
+    opened = Image.open
+
+    def warns(path):
+        warnings.warn("Corrupt EXIF data", UserWarning, stacklevel=1)
+        return opened(path)
+
+    monkeypatch.setattr(Image, "open", warns)
+    assert read_images(tmp_path).names == ["a.png"]
+
+
+def test_names_of_other_encodings_are_escaped(tmp_path, grey):
+    save(grey, tmp_path / os.fsdecode(b"caf\xe9.png"))
+    assert read_images(tmp_path).names == [r"caf\udce9.png"]
+
+
+def test_links_are_followed_and_do_not_lead_in_circles(tmp_path, grey):
+    save(grey, tmp_path / "elsewhere" / "a.png")
+    save(grey, tmp_path / "root" / "b.png")
+    (tmp_path / "root" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "root" / "nothing.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path / "root")
+    told = r"'linked/up \(read already\)', 'nothing.png \(no file\)'"
+    with pytest.warns(UserWarning, match=told):
+        names, _ = read_images(tmp_path / "root")
+    assert names == ["b.png", "linked/a.png"]
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, grey, monkeypatch):
+    for name in ("closed", "open"):
+        save(grey, tmp_path / name / "a.png")
+    listed = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.warns(UserWarning, match=r"'closed \(may not be read\)'"):
+        names, _ = read_images(tmp_path)
+    assert names == ["open/a.png"]
+
+
+def test_colour_is_taken_left_or_up_to_the_images(tmp_path):
+    with pytest.raises(ValueError, match="colour='grey'; expected True or False or None"):
+        read_images(tmp_path, colour="grey")
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5,), 5, (2.5, 2)])

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 
 from aedetect.images import windows as module
-from aedetect.images.windows import starts, stitched, weights, windows
+from aedetect.images.windows import images_of, starts, stitched, weights, windows
 
 SIZES = [(8, 3), (8, 8), (5, 2), (1, 1), (13, 4)]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.int64, np.float16])
+def test_numbers_keep_their_digits(dtype):
+    largest = 65504 if dtype is np.float16 else min(2**53 - 1, np.iinfo(dtype).max)
+    assert images_of(np.full((1, 2, 2), largest, dtype)).max() == largest
 
 
 @pytest.mark.parametrize("size", range(1, 9))
