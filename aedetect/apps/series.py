@@ -40,6 +40,8 @@ def alarms_in(
     named = [time, *([] if key is None else [key])]
     encoder = TableEncoder(keep=tuple(keep)).fit(_values(learned, [*named, *exclude]))
     known, scored = (_points(rows, encoder, time, key) for rows in (learned, frame))
+    order = _of_order(table, scored, time, key)
+    known, scored = (points.sort_index(kind="stable") for points in (known, scored))
     detector = make_series_detector(length=length or "auto", key=key, random_state=seed)
     detector.fit(known)
     points = detector.score_points(scored).reset_index(names="time")
@@ -51,6 +53,7 @@ def alarms_in(
         write_csv(points, output)
     return alarms, [
         *frame.attrs.get("notes", []),
+        *order,
         _summary(table, points, alarms, detector, output),
     ]
 
@@ -64,7 +67,7 @@ def _values(frame: pd.DataFrame, others: Sequence[str]) -> pd.DataFrame:
 
 
 def _points(frame: pd.DataFrame, encoder: TableEncoder, time: str, key: str | None) -> pd.DataFrame:
-    """Channels as numbers in the order of time, which is the index, and the key."""
+    """Channels as numbers, with time as the index, and the key."""
     missing = [name for name in (time, key) if name is not None and name not in frame.columns]
     if missing:
         raise ValueError(f"no column named {listed(missing)}; there are {listed(frame.columns)}")
@@ -75,7 +78,15 @@ def _points(frame: pd.DataFrame, encoder: TableEncoder, time: str, key: str | No
         if unknown.any():
             raise ValueError(f"--key {brief(key)}: row {int(unknown.argmax()) + 1} has no key")
         channels[key] = frame[key].to_numpy()
-    return channels.sort_index(kind="stable")
+    return channels
+
+
+def _of_order(table: Path, points: pd.DataFrame, time: str, key: str | None) -> list[str]:
+    """What to say of rows that are not in the order of time."""
+    times = points.index.to_series()
+    back = times.diff() if key is None else times.groupby(points[key].to_numpy()).diff()
+    k = int((back < pd.Timedelta(0)).sum())
+    return [f"{table}: rows are sorted by {brief(time)}, which goes back {k} times."] * (k > 0)
 
 
 def _times(frame: pd.DataFrame, time: str) -> pd.Index:

@@ -21,7 +21,7 @@ from ..detectors.kernel import KernelAutoencoder
 from ..detectors.pca import PCADetector
 from ..detectors.rules import EmpiricalNull
 from ..rows.threshold import FALSE_ALARMS, p_values
-from ..tables.columns import GOES_ON
+from ..tables.columns import GOES_ON, Time
 from ..tables.encoder import TableEncoder
 from ..tables.text import brief, listed
 from ..tables.writing import csv_file
@@ -149,7 +149,7 @@ def fitted(
     rows, notes = without(frame, exclude), [*frame.attrs.get("notes", [])]
     pipeline = prepare(new_pipeline(detector, rows, contamination, seed, device, keep, notes))
     save(learned(pipeline, rows), model)
-    yield from notes + _compared(pipeline[-1])
+    yield from notes + _compared(pipeline[-1]) + _of_times(pipeline[0])
     share = FALSE_ALARMS if contamination == "auto" else contamination
     yield (
         f"{model}: learned from {len(rows)} rows of {table}; it flags about {share:.1%} of rows "
@@ -299,6 +299,17 @@ def _of_series(encoder: TableEncoder) -> list[str]:
     return [
         "Each value is scored by itself, whatever came before and after it; aedetect series looks "
         "at them in the order of time."
+    ]
+
+
+def _of_times(encoder: TableEncoder) -> list[str]:
+    """What to say of times, of which those in new rows may be later than all that were learned."""
+    times = [kind.name for kind in encoder.columns_ if isinstance(kind, Time)]
+    if not times:
+        return []
+    return [
+        f"Times are learned, too: rows with later ones than in this table will look strange. To "
+        f"score such rows, --exclude {listed(times)}."
     ]
 
 

@@ -133,9 +133,15 @@ def refuse_times_back(points: Points) -> None:
 
 def warn_of_times(points: Points, step: float | None) -> bool:
     """Warn of times that are equal or irregular, and return whether there are any."""
-    steps = _steps(points)
-    if step is None or not len(steps):
+    steps, usual = _steps(points), step_of(points)
+    if step is None or usual is None:
         return False
+    if len(steps) > FEW and not 1 / GAP < usual / step < GAP:
+        warn(
+            f"The times of X are {usual:g} s apart, those that were learned from {step:g} s: "
+            "windows hold other stretches of time. Resample X."
+        )
+        return True
     same, gaps = int((steps == 0).sum()), int((steps > GAP * step).sum())
     if same:
         warn(

@@ -80,6 +80,19 @@ def test_expected_values_are_in_the_columns_own_unit(table, tmp_path):
     assert c.between(30, 70).all()
 
 
+def test_a_model_that_knows_times_says_so(table, tmp_path, rng):
+    frame = pd.read_csv(table)
+    days = pd.to_timedelta(rng.integers(0, 60, len(frame)), unit="D")
+    frame.assign(ordered=pd.Timestamp("2024-03-01") + days).to_csv(tmp_path / "t.csv", index=False)
+    told = [
+        run("fit", path, "--model", tmp_path / "model").stderr
+        for path in (tmp_path / "t.csv", table)
+    ]
+    assert "rows with later ones" in told[0]
+    assert "--exclude 'ordered'" in told[0]
+    assert "later" not in told[1]
+
+
 def test_missing_cells_are_no_obstacle_and_no_reason(table, tmp_path):
     frame = pd.read_csv(table)
     frame.loc[::7, "c"] = np.nan

@@ -68,9 +68,11 @@ def test_rows_need_not_be_sorted(table, tmp_path):
     shuffled = tmp_path / "shuffled.csv"
     pd.read_csv(table).sample(frac=1, random_state=0).to_csv(shuffled, index=False)
     options = ("--time", "time", "--key", "unit", "--format", "csv", "--top", 1)
-    found = [run("series", path, *options).stdout for path in (shuffled, table)]
-    tables = [pd.read_csv(StringIO(text)) for text in found]
+    found = [run("series", path, *options) for path in (shuffled, table)]
+    tables = [pd.read_csv(StringIO(result.stdout)) for result in found]
     assert tables[0]["peak"].tolist() == tables[1]["peak"].tolist()
+    assert re.search(r"rows are sorted by time, which goes back \d{3} times", found[0].stderr)
+    assert "sorted" not in found[1].stderr
 
 
 def test_a_stretch_without_values_is_named(table, tmp_path):

@@ -38,7 +38,7 @@ def lengths_and_strides(draw):
     return {"length": length, "stride": draw(st.integers(1, length))}
 
 
-@pytest.mark.filterwarnings("ignore:Time is irregular")
+@pytest.mark.filterwarnings("ignore:Time is irregular", "ignore:The times of X are")
 @given(series(), st.data())
 @settings(deadline=None)
 def test_every_point_is_covered_and_no_border_crossed(frame, data):
@@ -62,7 +62,7 @@ def test_every_point_is_covered_and_no_border_crossed(frame, data):
         assert scores["score"].iloc[i] == pytest.approx(covering.mean())
 
 
-@pytest.mark.filterwarnings("ignore:Time is irregular")
+@pytest.mark.filterwarnings("ignore:Time is irregular", "ignore:The times of X are")
 @given(series(), st.integers(1, 9), st.data())
 @settings(deadline=None)
 def test_causal_windows_end_at_their_point_and_do_not_see_the_future(frame, length, data):
@@ -180,6 +180,16 @@ def test_time_that_is_irregular_is_noticed(rng):
     with pytest.warns(UserWarning, match=r"of 99 steps .* 2 differ .* 60 s \(40 s to 80 s\)"):
         window.transform(X.set_index(late))
     assert len(window.transform(X.drop(X.index[50]))) == 46 + 45
+
+
+@pytest.mark.parametrize("step", ["10min", "6h"])
+def test_other_steps_than_those_learned_are_told_of(step, rng):
+    X = pd.DataFrame({"x": rng.normal(size=100)})
+    hourly, other = (X.set_index(pd.date_range("2024", periods=100, freq=f)) for f in ("h", step))
+    window = SlidingWindow(length=5).fit(hourly)
+    seconds = f"{pd.Timedelta(step).total_seconds():g} s apart, those that were learned from 3600 s"
+    with pytest.warns(UserWarning, match=seconds):
+        window.transform(other)
 
 
 @pytest.mark.parametrize(
