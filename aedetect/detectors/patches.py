@@ -21,6 +21,7 @@ from ..rows.threshold import (
     folds,
     p_values,
 )
+from ..warn import warn
 from .base import Detector
 from .decision import Deciding
 from .labels import Labelling
@@ -135,6 +136,11 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
         ------
         ValueError, TypeError
             If a parameter or the images cannot be used; the message says which.
+
+        Warns
+        -----
+        UserWarning
+            If there is one image.
         """
         self._check_params()
         images = images_of(X)
@@ -254,6 +260,10 @@ class PatchDetector(MetaEstimatorMixin, Labelling, Params):
             raise ValueError(
                 f"X has {n} images, and size={self.size} makes one patch of each; expected at "
                 "least 3 images, or smaller patches."
+            )
+        if n == 1:
+            warn(
+                "X is one image: its own errors set the threshold, too low for others. Fit on more."
             )
         if self._stride > self.size:
             raise ValueError(f"stride={self.stride}; expected at most size={self.size}.")

@@ -153,7 +153,8 @@ def test_vectors_of_features_are_patches_of_one_pixel(rng):
 def test_the_share_to_flag_and_few_images(images):
     detector = PatchDetector(size=8, contamination=0.25, random_state=0).fit(images[0])
     assert (detector.calibration_scores_ < detector.offset_).sum() == 15
-    few = PatchDetector(size=8, random_state=0).fit(images[0][:1])
+    with pytest.warns(UserWarning, match="X is one image"):
+        few = PatchDetector(size=8, random_state=0).fit(images[0][:1])
     assert (few.predict(spotted(images[1][:9], (9, 9))) == -1).all()
     with pytest.raises(AttributeError, match="at least 20 images"):
         few.p_values(images[1])
