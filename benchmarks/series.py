@@ -98,9 +98,10 @@ def matrix_profile(train: np.ndarray, test: np.ndarray, length: int) -> np.ndarr
 
 
 def pyod_series(train: np.ndarray, test: np.ndarray, length: int) -> np.ndarray:
+    from pyod.models.iforest import IForest
     from pyod.models.ts_od import TimeSeriesOD
 
-    detector = TimeSeriesOD(window_size=length).fit(train)
+    detector = TimeSeriesOD(IForest(random_state=0), window_size=length).fit(train)
     return -(detector.decision_scores_ if train is test else detector.decision_function(test))
 
 

@@ -172,24 +172,6 @@ class AnomalyDetector(Detector):
         """
         return super().score_features(X)
 
-    def distances(self, X: Any) -> np.ndarray:
-        """Distance from the nearby remembered rows, of those that `trim` leaves.
-
-        The score of a training row is a rank, and so has an upper bound; a distance has none. See
-        `null_p_values` to find rows that stand out.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), float64
-            In columns divided by their spread and squashed by asinh.
-        """
-        return in_blocks(self.model_, self.model_.distances, self._validate(X))
-
     def null_p_values(self, X: Any) -> np.ndarray:
         """How probable each row of a table would be if it were like most of them.
 

@@ -183,12 +183,12 @@ def test_detect_flags_what_was_planted_and_nothing_in_noise(n_planted, tmp_path,
         assert "none of 2000 rows stands out from the others beyond chance" in result.stderr
 
 
-def test_distances_have_no_upper_end(rng):
+def test_rows_that_were_learned_from_have_no_least_p_value(rng):
     X = rng.standard_normal((500, 5))
     X[:3] = [[10.0] * 5, [100.0] * 5, [1000.0] * 5]
-    distances = AnomalyDetector(random_state=0).fit(X).distances(X)
-    assert (np.diff(distances[:3]) > 1).all()
-    assert distances[2] == distances.max() > 3 * distances[3:].max()
+    p = AnomalyDetector(random_state=0).fit(X).null_p_values(X)
+    assert (p[1:3] < p[:2] / 10).all()  # scores are ranks, and hardly differ there
+    assert p[0] < p[3:].min() / 10
 
 
 def test_a_lone_wild_cell_stands_out_among_categories(tmp_path, rng):
