@@ -22,11 +22,12 @@ demo: .venv/made
 test: .venv/made
 	$(TEST)
 
-# The tests that depend on rounding, as on other processors, each with its kernels of all libraries.
+# The tests that depend on rounding, as on other processors, each with its kernels of all libraries,
+# the last with two threads as well.
 test-machines: .venv/made
 	@$(if $(SKYLAKEX),,echo "Left out, for want of AVX-512: OPENBLAS_CORETYPE=SkylakeX")
 	@for machine in 'MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2' $(SKYLAKEX) \
-	    'OPENBLAS_CORETYPE=Nehalem ATEN_CPU_CAPABILITY=default' OMP_NUM_THREADS=2; do \
+	    'OPENBLAS_CORETYPE=Nehalem ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=2'; do \
 	    echo "Environment: $$machine"; \
 	    env $$machine $(TEST) -m machines || { echo "Failed in environment: $$machine"; exit 1; }; \
 	done

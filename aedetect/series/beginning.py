@@ -43,10 +43,10 @@ class Beginning(Record):
     ) -> Self | None:
         """Learn from detectors, each with the full windows that it shall score; None of none."""
         counts = np.unique(np.geomspace(1, window.length_, LEVELS).round()).astype(int)
-        found = [_cut(window, *pair, counts, seed) for pair in scored if len(pair[1].starts)]
-        if not found:
+        found = [_cut(window, *pair, counts, seed) for pair in scored]
+        scores = np.concatenate([np.empty((len(counts), 0)), *found], axis=1)
+        if not scores.size:
             return None
-        scores = np.concatenate(found, axis=1)
         low, median = np.quantile(scores, (FALSE_ALARMS, 0.5), axis=1)
         return cls(counts, median, median - low)
 
@@ -88,6 +88,10 @@ def window_scores(
 def _cut(
     window: SlidingWindow, detector: Any, tape: Tape, counts: np.ndarray, seed: int
 ) -> np.ndarray:
-    """Scores (n_levels, m) of some windows, cut to so many points at their ends."""
-    some = some_of(len(tape.starts), DRAWN, seed)
+    """Scores (n_levels, m) of some windows whose last point is known, cut to so many at the end."""
+    last = tape.starts + tape.length - 1
+    known = np.flatnonzero(~np.isnan(tape.values[last]).all(axis=1))
+    if not len(known):
+        return np.empty((len(counts), 0))
+    some = known[some_of(len(known), DRAWN, seed)]
     return np.array([scores_by(detector, rows_of(window, tape, some, k)) for k in counts])

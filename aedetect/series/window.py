@@ -13,6 +13,7 @@ from ..rows.checks import refuse_infinite
 from ..rows.inputs import validated
 from ..rows.limits import bounded
 from ..rows.linear import column_means, deviations, filled
+from ..rows.shapes import FLAT, unit_shapes
 from ..tables.text import listed
 from ..warn import warn
 from .period import period
@@ -27,8 +28,6 @@ from .reading import (
     warn_of_times,
 )
 from .tape import Tape
-
-FLAT = 0.01  # of a channel's deviation: a window that varies less is taken to be flat
 
 
 class SlidingWindow(TransformerMixin, Params):
@@ -244,7 +243,7 @@ class SlidingWindow(TransformerMixin, Params):
         if known is not None:
             windows = np.where(np.arange(tape.length) < tape.length - known, np.nan, windows)
         if self.standardise == "window":
-            windows = _standardised(windows, FLAT * self.scale_)
+            windows = unit_shapes(windows, FLAT * self.scale_)
         return windows.reshape(len(windows), windows.shape[1] * tape.length)
 
     def __sklearn_tags__(self) -> Tags:
@@ -252,15 +251,6 @@ class SlidingWindow(TransformerMixin, Params):
         tags.input_tags.allow_nan = tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = []
         return tags
-
-
-def _standardised(windows: np.ndarray, flat: np.ndarray) -> np.ndarray:
-    """Each channel of each window (m, n_channels, length) to mean 0 and deviation 1."""
-    known = ~np.isnan(windows)
-    count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
-    centred = windows - np.where(known, windows, 0).sum(axis=-1, keepdims=True) / count
-    square = np.square(np.where(known, centred, 0)).sum(axis=-1, keepdims=True) / count
-    return centred / np.maximum(np.sqrt(square), flat[:, None])
 
 
 def points_of(window: SlidingWindow, X: Any) -> Points:

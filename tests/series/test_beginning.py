@@ -98,3 +98,12 @@ def test_series_shorter_than_a_window_are_scored_but_not_learned_from(rng):
             detector.fit(short)
         scores = detector.fit(many(wave, rng, 10, 200)).score_samples(short)
         assert scores.min() > -1e3
+
+
+def test_a_gap_in_what_was_learned_does_not_blind_it_to_beginnings(rng):
+    learned = wave(rng, 1200)
+    learned[300:450] = np.nan
+    detector = make_series_detector(length=LENGTH, causal=True, random_state=0).fit(learned)
+    new = wave(rng, 100)
+    new[:12] = 50
+    assert (detector.predict(new)[:12] == -1).all()
