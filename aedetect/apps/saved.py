@@ -54,8 +54,8 @@ from ..objectives import corruption
 from ..objectives.base import Objective
 from ..objectives.swaps import Swapping
 from ..params import check
-from ..series.beginning import Beginning
 from ..series.detector import SeriesDetector
+from ..series.partial import Partial
 from ..series.whole import check_series, check_window
 from ..series.window import SlidingWindow
 from ..tables.columns import Category, Number, Time
@@ -73,7 +73,7 @@ OURS = (
     ContractiveAutoencoder, DenoisingAutoencoder, EmpiricalNull, FromLabels, MAD, Quantile, Tail,
     TableEncoder, Threshold, Tukey, Category, Number, Time,
     GaussianDetector, ImageFilter, KernelAutoencoder, MemoryAutoencoder, PatchDetector,
-    PCADetector, RobustCore, SeriesDetector, SlidingWindow, Beginning, SparseAutoencoder,
+    PCADetector, RobustCore, SeriesDetector, SlidingWindow, Partial, SparseAutoencoder,
     VariationalAutoencoder, WindowDetector, Contractive, Denoising, MemoryObjective, Objective,
     Sparse, Swapping, Variational, Conv1d, Conv2d, Dense, Tied, ensemble.EnsembleModel, frame.Frame,
     gaussian.GaussianModel, kernel.KernelModel, linear.LinearModel, parts.Memory, parts.Rows,

@@ -7,10 +7,7 @@ import numpy as np
 from ..models.base import learned
 from ..models.gaussian import GaussianModel
 from ..params import Positive
-from ..rows.linear import column_means, filled, principal_axes
 from .base import Detector
-
-LITTLE = 0.01  # of the noise: axes along which rows vary less are left out
 
 
 class GaussianDetector(Detector):
@@ -71,7 +68,7 @@ class GaussianDetector(Detector):
     _min_features = 1
 
     def _learn(self, X: np.ndarray) -> GaussianModel:
-        return gaussian_of(X, self.noise)
+        return GaussianModel.of(X, self.noise)
 
     def score_features(self, X: Any) -> np.ndarray:
         """What each value contributes to the distance.
@@ -93,11 +90,3 @@ class GaussianDetector(Detector):
     components_ = learned("axes", "Orthonormal axes, largest variance first.")
     explained_variance_ = learned("variances", "Variance along each axis.")
     latent_dim_ = learned("latent_dim", "Number of axes kept.")
-
-
-def gaussian_of(X: np.ndarray, noise: float) -> GaussianModel:
-    """The normal distribution of rows, in noise that is a multiple of their mean variance."""
-    mean, axes, variances = principal_axes(filled(X, column_means(X)).astype(np.float64))
-    noise = noise * float(variances.sum()) / X.shape[1] or 1.0
-    kept = max(1, int((variances >= LITTLE * noise).sum()))
-    return GaussianModel(mean, np.ascontiguousarray(axes[:kept]), variances[:kept], noise)

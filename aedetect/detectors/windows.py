@@ -3,12 +3,12 @@
 import numpy as np
 
 from ..models.base import learned
+from ..models.gaussian import GaussianModel
 from ..models.windows import WindowModel, shapes_of
 from ..params import Count, Positive
-from ..rows.linear import column_means, deviations, filled
+from ..rows.linear import observed_deviations
 from ..rows.shapes import FLAT
 from .base import Detector
-from .gaussian import gaussian_of
 
 
 class WindowDetector(Detector):
@@ -23,8 +23,9 @@ class WindowDetector(Detector):
     ----------
     noise : float, default=1.0
         Variance of the noise of either, as a multiple of the mean variance of the columns.
-    n_channels : int, default=1
-        A row holds so many channels, one after the other, as `SlidingWindow` returns them.
+    n_channels : int, default=None
+        A row holds so many channels, one after the other, as `SlidingWindow` returns them. None:
+        as many as the windows of a `SeriesDetector` around it, otherwise one.
 
     Attributes
     ----------
@@ -62,27 +63,22 @@ class WindowDetector(Detector):
     """
 
     noise: Positive = 1.0
-    n_channels: Count = 1
+    n_channels: Count | None = None
 
     _min_features = 1
 
     def _learn(self, X: np.ndarray) -> WindowModel:
-        if X.shape[1] % self.n_channels:
+        n_channels = self.n_channels or 1
+        if X.shape[1] % n_channels:
             raise ValueError(
-                f"n_channels={self.n_channels} does not divide the {X.shape[1]} columns of X; a "
-                "row holds as many values of each channel."
+                f"n_channels={n_channels} does not divide the {X.shape[1]} columns of X; a row "
+                "holds as many values of each channel."
             )
-        least = FLAT * _spread(X.reshape(len(X), self.n_channels, -1))
-        values = gaussian_of(X, self.noise)
-        return WindowModel(values, gaussian_of(shapes_of(X, least), self.noise), least)
+        by_channel = X.reshape(len(X), n_channels, -1).swapaxes(0, 1).reshape(n_channels, -1)
+        spread = observed_deviations(by_channel.T)
+        least = FLAT * np.where(spread > 0, spread, 1)
+        shapes = GaussianModel.of(shapes_of(X, least), self.noise, FLAT**2)
+        return WindowModel(GaussianModel.of(X, self.noise), shapes, least)
 
     mean_ = learned("values.mean", "Mean window.")
     latent_dim_ = learned("latent_dim", "Width of a code.")
-
-
-def _spread(windows: np.ndarray) -> np.ndarray:
-    """Deviation of each channel, 1 where nothing varies."""
-    n, n_channels, length = windows.shape
-    by_channel = windows.swapaxes(1, 2).reshape(n * length, n_channels)
-    spread = deviations(filled(by_channel, column_means(by_channel)).astype(np.float64))
-    return np.where(spread > 0, spread, 1)

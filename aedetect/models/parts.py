@@ -145,6 +145,7 @@ class Memory(Part):
 
 
 NEAREST = 50  # rows that have weight
+LOOKED_UP = 2_048  # values of a column that are looked up at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +162,8 @@ class Tails(Part):
     def of(cls, rows: Rows, some: np.ndarray) -> tuple[Self, np.ndarray]:
         """Leave each row out of the shares it is compared with."""
         tails = cls(rows)
-        rarity = in_chunks(lambda X: tails._rarity(X, 1).sum(axis=1), rows.all[some], BLOCK)
+        size = min(len(some), LOOKED_UP)
+        rarity = in_chunks(lambda X: tails._rarity(X, 1).sum(axis=1), rows.all[some], size)
         return tails, rarity
 
     @cached_property

@@ -37,9 +37,10 @@ class WindowModel(Model):
         self.values.check(n_features)
         self.shapes.check(n_features)
         refuse_shapes(least=(self.least, (None,)))
-        refuse_unless_positive(least=float(self.least.min(initial=np.inf)))
-        if n_features % max(len(self.least), 1):
+        if not len(self.least) or n_features % len(self.least):
             raise ValueError(f"{len(self.least)} channels do not divide {n_features} values")
+        for least in self.least:
+            refuse_unless_positive(least=float(least))
 
     def codes(self, X: np.ndarray) -> np.ndarray:
         return self.values.codes(X)

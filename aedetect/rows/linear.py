@@ -35,6 +35,12 @@ def deviations(X: np.ndarray) -> np.ndarray:
     return np.where(spread > ROUNDING, spread * unit, 0)
 
 
+def observed_deviations(X: np.ndarray) -> np.ndarray:
+    """The same of each column's observed values; 0 where there are none."""
+    known = [x[~np.isnan(x)] for x in X.T]
+    return np.array([deviations(x[:, None].astype(np.float64))[0] if len(x) else 0 for x in known])
+
+
 def filled(X: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Put the column's mean where a value is missing."""
     missing = np.isnan(X)

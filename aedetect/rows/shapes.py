@@ -22,6 +22,8 @@ def unit_shapes(windows: np.ndarray, least: np.ndarray) -> np.ndarray:
     """
     known = ~np.isnan(windows)
     count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
-    centred = windows - np.where(known, windows, 0).sum(axis=-1, keepdims=True) / count
+    mean = np.where(known, windows, 0).sum(axis=-1, keepdims=True) / count
+    lowest, highest = (f.reduce(windows, axis=-1, keepdims=True) for f in (np.fmin, np.fmax))
+    centred = windows - np.clip(mean, lowest, highest)  # of a constant, the constant itself
     square = np.square(np.where(known, centred, 0)).sum(axis=-1, keepdims=True) / count
     return np.asarray(centred / np.maximum(np.sqrt(square), least[:, None]))

@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from ..detectors.rules import EmpiricalNull
 from ..rows.threshold import MOST, calibrated_threshold, some_of
-from .beginning import Beginning, known_points, window_scores
+from .partial import Partial, known_points, window_scores
 from .tape import Tape
 from .window import SlidingWindow, channel_names, rows_of
 
@@ -76,7 +76,7 @@ class Learner:
 def threshold_on_unseen(
     learner: Learner,
     estimator: Any,
-    beginning: Beginning | None,
+    partial: Partial | None,
     tape: Tape,
     unseen: list[tuple[Any, Tape]],
 ) -> float:
@@ -89,7 +89,7 @@ def threshold_on_unseen(
     means = [part.spread(window_scores(window, other, part)) for other, part in unseen]
     others = np.sort(np.concatenate([mean[count > 0] for mean, count in means]))
     every = -(-sum(1 for _ in tape.blocks()) // BLOCKS)
-    lowest = _lowest_normal(tape, window_scores(window, estimator, tape, beginning, every))
+    lowest = _lowest_normal(tape, window_scores(window, estimator, tape, partial, every))
     usual = calibrated_threshold(others)
     return max(usual, min(lowest, calibrated_threshold(others, LARGEST_SHARE)))
 
@@ -99,9 +99,8 @@ def _lowest_normal(tape: Tape, scores: np.ndarray) -> float:
 
     Windows with more missing values than most say nothing of this: their scores differ anyway.
     """
-    values = np.r_[0, np.cumsum(np.count_nonzero(~np.isnan(tape.values), axis=1))]
-    n_values = values[tape.starts + tape.length] - values[tape.starts]
-    full = ~np.isnan(scores) & (n_values >= np.median(n_values))
+    known = tape.known()
+    full = ~np.isnan(scores) & (known >= np.median(known))
     if full.sum() < ENOUGH:
         return -np.inf
     strange = full & (scores < EmpiricalNull()(scores[full]))

@@ -18,9 +18,9 @@ from ..rows.limits import WORST
 from ..rows.threshold import FALSE_ALARMS, Contamination, find_threshold
 from ..warn import warn
 from .alarms import alarms_of
-from .beginning import Beginning, known_points, window_scores
 from .calibration import Learner, threshold_on_unseen
 from .channels import blamed, channel_errors, tells_channels
+from .partial import Partial, known_points, window_scores
 from .reading import Points, index_of, warn_of_times
 from .tape import Tape
 from .window import SlidingWindow, channel_names, laid_out, points_of, tape_of
@@ -60,8 +60,8 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         The fitted detector of windows.
     offset_ : float
         Threshold on the score of a point.
-    beginning_ : Beginning or None
-        Usual scores where series begin; None unless windows are causal.
+    partial_ : Partial or None
+        Usual scores of windows of which a part is missing; None if there was none to learn from.
     n_features_in_ : int
         Number of channels.
     feature_names_in_ : ndarray of shape (n_channels,)
@@ -121,9 +121,8 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         _refuse_key(window.key)
         self.window_ = window.fit(X)
         tape = _long_enough(laid_out(window, points_of(window, X)))
-        estimator = self.estimator
-        if estimator is None:
-            estimator = WindowDetector(n_channels=len(window.channels_), contamination=0.0)
+        estimator = WindowDetector(contamination=0.0) if self.estimator is None else self.estimator
+        estimator = _told(clone(estimator), len(window.channels_))
         seed = seeded(self.random_state).initial_seed()
         learner = Learner(window, estimator, self.max_windows, seed)
         self.estimator_ = learner.learned(tape)
@@ -135,18 +134,17 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         return self
 
     def _calibrate(self, learner: Learner, tape: Tape) -> None:
-        """Set the threshold, and what is usual where series begin."""
+        """Set the threshold, and what is usual where a part of a window is missing."""
         unseen = []
         if self.contamination == "auto":
             _warn_of_few(len(tape.cells), tape.length)
             unseen = [*learner.unseen(tape, self.estimator_)]
         full = tape.part(np.flatnonzero(known_points(tape) == tape.length))
         scored = unseen or [(self.estimator_, full)]
-        begin = Beginning.of if tape.causal else lambda *_: None
-        self.beginning_ = begin(learner.window, scored, learner.seed)
+        self.partial_ = Partial.of(learner.window, scored, learner.seed)
         if unseen:
             self.offset_ = threshold_on_unseen(
-                learner, self.estimator_, self.beginning_, tape, unseen
+                learner, self.estimator_, self.partial_, tape, unseen
             )
             return
         mean, count = tape.spread(self._window_scores(tape))
@@ -164,9 +162,10 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         Returns
         -------
         ndarray of shape (n_points,), float64
-            Points that are in no window with a value get the lowest score, -1e300. Where a series
-            begins, windows that are causal are not full: their scores are brought to the scale of
-            full ones, so that about as many normal points are flagged there as elsewhere.
+            Points that are in no window with a value get the lowest score, -1e300. Scores of
+            windows in which points are missing, as in gaps, where causal series begin and in short
+            series, are brought to the scale of whole ones, so that about as many normal points are
+            flagged there as elsewhere.
         """
         check_is_fitted(self)
         tape = tape_of(self.window_, X)
@@ -248,7 +247,7 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         return pd.DataFrame({**keys, **table, "score": scores[peaks], "channels": blame})
 
     def _window_scores(self, tape: Tape) -> np.ndarray:
-        return window_scores(self.window_, self.estimator_, tape, self.beginning_)
+        return window_scores(self.window_, self.estimator_, tape, self.partial_)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -305,3 +304,16 @@ def _of_points(tape: Tape, scores: np.ndarray) -> np.ndarray:
 
 def _or_worst(scores: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(scores), -WORST, scores)
+
+
+def _told(estimator: Any, n_channels: int) -> Any:
+    """A detector of windows, which knows how many channels they have."""
+    detector = last(estimator)
+    if isinstance(detector, WindowDetector):
+        if detector.n_channels not in (None, n_channels):
+            raise ValueError(
+                f"estimator has n_channels={detector.n_channels}; windows have {n_channels}. Leave "
+                "it None."
+            )
+        detector.set_params(n_channels=n_channels)
+    return estimator

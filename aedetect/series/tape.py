@@ -77,6 +77,12 @@ class Tape:
         for start in range(0, len(self.starts), size):
             yield slice(start, start + size)
 
+    def known(self) -> np.ndarray:
+        """How many points of each window have a value, the mean of the channels."""
+        values = np.r_[0, np.cumsum(np.count_nonzero(~np.isnan(self.values), axis=1))]
+        counts = values[self.starts + self.length] - values[self.starts]
+        return np.asarray(counts / self.values.shape[1])
+
     def part(self, some: np.ndarray) -> Self:
         """The same points, with some of the windows."""
         return replace(self, starts=self.starts[some])

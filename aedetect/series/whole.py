@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from ..detectors.inside import last
 from ..models.base import refuse_shapes, refuse_unless_positive
-from .beginning import Beginning
 from .detector import SeriesDetector
+from .partial import Partial
 from .window import SlidingWindow
 
 
@@ -31,7 +32,7 @@ def check_series(detector: SeriesDetector) -> None:
     """Raise ValueError where windows, their detector and the threshold do not belong together."""
     if not hasattr(detector, "window_"):
         return
-    window, beginning = detector.window_, detector.beginning_
+    window, partial = detector.window_, detector.partial_
     if not isinstance(window, SlidingWindow) or not hasattr(window, "length_"):
         raise ValueError(f"window_={window!r} is no fitted SlidingWindow")
     check_window(window)
@@ -40,13 +41,16 @@ def check_series(detector: SeriesDetector) -> None:
     width = len(window.channels_) * window.length_
     if getattr(detector.estimator_, "n_features_in_", width) != width:
         raise ValueError(f"estimator_ does not score windows of {width} values")
-    if beginning is not None:
-        _check_beginning(beginning, window.length_)
+    k = len(window.channels_)
+    if getattr(last(detector.estimator_), "n_channels", k) != k:
+        raise ValueError(f"estimator_ does not score windows of {k} channels")
+    if partial is not None:
+        _check_partial(partial, window.length_)
 
 
-def _check_beginning(beginning: Beginning, length: int) -> None:
-    counts, k = beginning.counts, len(beginning.counts)
-    refuse_shapes(counts=(counts, (k,)), medians=(beginning.medians, (k,)))
-    refuse_shapes(spreads=(beginning.spreads, (k,)))
-    if not k or counts[-1] != length or (np.diff(counts) <= 0).any():
-        raise ValueError(f"counts of beginning_ do not end at {length}")
+def _check_partial(partial: Partial, length: int) -> None:
+    counts, k = partial.counts, len(partial.counts)
+    refuse_shapes(counts=(counts, (k,)), medians=(partial.medians, (k,)))
+    refuse_shapes(spreads=(partial.spreads, (k,)))
+    if not k or counts[-1] > length or (np.diff(counts) < 0).any():
+        raise ValueError(f"counts of partial_ do not ascend to {length}")

@@ -12,7 +12,7 @@ from ..params import Count, Params, all_or_nothing
 from ..rows.checks import refuse_infinite
 from ..rows.inputs import validated
 from ..rows.limits import bounded
-from ..rows.linear import column_means, deviations, filled
+from ..rows.linear import column_means, observed_deviations
 from ..rows.shapes import FLAT, unit_shapes
 from ..tables.text import listed
 from ..warn import warn
@@ -58,7 +58,7 @@ class SlidingWindow(TransformerMixin, Params):
     causal : bool, default=False
         Whether the score of a point is that of the one window that ends there, so that it uses
         nothing that comes later. NaN stands before the first points of a series, whose windows are
-        not full; `SeriesDetector` brings their scores to the scale of full ones.
+        not full; `SeriesDetector` brings their scores to the scale of whole ones.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class SlidingWindow(TransformerMixin, Params):
         warn_of_times(points, self.step_)
         self.channels_ = self._varied(points.values)
         values = points.values[:, self.channels_]
-        self.mean_, spread = column_means(values), deviations(filled(values, column_means(values)))
+        self.mean_, spread = column_means(values), observed_deviations(values)
         self.scale_ = np.where(spread > 0, spread, 1)
         order, sizes = pieces(points, self.step_)
         self.length_ = period(values[order], sizes) if self.length == "auto" else self.length

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import zscore
 
-from aedetect import GaussianDetector, SlidingWindow, WindowDetector
+from aedetect import GaussianDetector, SeriesDetector, SlidingWindow, WindowDetector
 
 
 def waves(rng, n=60, length=40):
@@ -49,3 +49,30 @@ def test_noise_in_a_flat_window_is_not_blown_up(scale, rng):
 def test_channels_that_do_not_divide_a_row_are_refused(rng):
     with pytest.raises(ValueError, match=r"n_channels=3 does not divide the 80 columns of X"):
         WindowDetector(n_channels=3).fit(waves(rng))
+
+
+def test_rounding_in_flat_windows_is_no_shape(rng):
+    X = np.repeat(rng.standard_normal((300, 1)), 10, axis=1)
+    detector = WindowDetector().fit(X)
+    new = np.repeat(rng.standard_normal((1000, 1)), 10, axis=1)
+    new[:, 3] += 1e-9
+    assert (detector.predict(new) == -1).mean() < 0.08
+    np.testing.assert_allclose(
+        detector.score_samples(new), GaussianDetector().fit(X).score_samples(new) / 2, atol=1e-6
+    )
+
+
+def test_gaps_do_not_make_a_channel_look_quiet(rng):
+    X = rng.standard_normal((400, 2, 10))
+    X[20:, 1] = np.nan
+    least = WindowDetector(n_channels=2).fit(X.reshape(400, 20)).model_.least
+    np.testing.assert_allclose(least, 0.01, rtol=0.15)
+
+
+def test_a_detector_of_series_tells_it_the_channels(rng):
+    X, window = rng.standard_normal((300, 2)), SlidingWindow(length=10)
+    detector = SeriesDetector(window=window, estimator=WindowDetector(noise=0.5)).fit(X)
+    assert len(detector.estimator_.model_.least) == 2
+    detector.set_params(estimator__n_channels=4)
+    with pytest.raises(ValueError, match="n_channels=4; windows have 2"):
+        detector.fit(X)

@@ -94,12 +94,10 @@ FORGED = {
     "threshold": lambda d: setattr(d, "offset_", float("nan")),
     "detector": lambda d: setattr(d, "estimator_", PCADetector().fit(np.tile(np.eye(5), (8, 1)))),
     "features": lambda d: setattr(d, "n_features_in_", 3),
-    "beginning": lambda d: setattr(
-        d, "beginning_", replace(d.beginning_, medians=d.beginning_.medians[1:])
+    "partial": lambda d: setattr(
+        d, "partial_", replace(d.partial_, medians=d.partial_.medians[1:])
     ),
-    "counts": lambda d: setattr(
-        d, "beginning_", replace(d.beginning_, counts=d.beginning_.counts + 1)
-    ),
+    "counts": lambda d: setattr(d, "partial_", replace(d.partial_, counts=d.partial_.counts + 1)),
 }
 
 

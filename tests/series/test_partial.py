@@ -1,4 +1,4 @@
-"""Where series begin, a causal detector flags as many normal points as elsewhere, and anomalies."""
+"""Where points are missing, about as many normal points are flagged as elsewhere, and anomalies."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ import pytest
 from sklearn.ensemble import IsolationForest
 
 from aedetect import SlidingWindow, make_series_detector
-from aedetect.series.beginning import known_points
+from aedetect.series.partial import known_points
 from aedetect.series.window import tape_of
 
 LENGTH = 24
@@ -49,7 +49,7 @@ def test_no_more_false_alarms_than_elsewhere(make, estimator, rng):
 
 
 @pytest.mark.parametrize("make", [noise, wave, walk])
-def test_an_anomaly_at_the_very_beginning_is_flagged(make, rng):
+def test_an_anomaly_at_the_very_partial_is_flagged(make, rng):
     options = {"length": LENGTH, "causal": True, "random_state": 0}
     detector = make_series_detector(**options).fit(make(rng, 2000))
     for at in (0, 1, 5, 15):
@@ -107,3 +107,46 @@ def test_a_gap_in_what_was_learned_does_not_blind_it_to_beginnings(rng):
     new = wave(rng, 100)
     new[:12] = 50
     assert (detector.predict(new)[:12] == -1).all()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("make", [noise, wave, walk])
+@pytest.mark.parametrize("gap", [1, 3, 16])
+def test_beside_a_gap_normal_points_are_not_flagged_and_anomalies_are(gap, make, causal, rng):
+    detector = make_series_detector(length=LENGTH, causal=causal, random_state=0)
+    detector.fit(make(rng, 4000))
+    x, near = make(rng, 4000), np.zeros(4000, bool)
+    starts = np.arange(100, 3900, 150)
+    for start in starts:
+        x[start : start + gap] = np.nan
+        near[start - LENGTH : start + gap + LENGTH] = True
+    near &= ~np.isnan(x).any(axis=1)
+    assert (detector.predict(x)[near] == -1).mean() < 0.08
+    odd = starts + gap + 4
+    x[odd] += 8 * np.nanstd(x)
+    assert (detector.predict(x)[odd] == -1).all()
+
+
+def test_a_channel_that_falls_silent_is_no_alarm(rng):
+    detector = make_series_detector(length=LENGTH, random_state=0).fit(wave(rng, 2000))
+    new = wave(rng, 2000)
+    new[:, 1] = np.nan
+    assert (detector.predict(new) == -1).mean() < 0.08
+
+
+def test_two_sensors_that_take_turns(rng):
+    def turns(n):
+        x = wave(rng, n)
+        x[::2, 0] = x[1::2, 1] = np.nan
+        return x
+
+    detector = make_series_detector(length=LENGTH, random_state=0).fit(turns(2000))
+    assert detector.partial_.counts[-1] == LENGTH / 2
+    assert (detector.predict(turns(2000)) == -1).mean() < 0.06
+
+
+def test_normal_series_shorter_than_a_window_are_rarely_flagged(rng):
+    detector = make_series_detector(length=LENGTH, key="key", random_state=0)
+    detector.fit(many(wave, rng, 1, 3000))
+    for n in (1, 3, 12, 23):
+        assert (detector.predict(many(wave, rng, 50, n)) == -1).mean() < 0.25

@@ -1,4 +1,4 @@
-"""Scores of windows; where a series begins, those of which only the end is known are rescaled."""
+"""Scores of windows; those of which only a part is known are brought to the scale of the others."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from ..rows.threshold import FALSE_ALARMS, some_of
 from .tape import Tape
 from .window import SlidingWindow, rows_of
 
-LEVELS = 16  # numbers of known points for which scores are learned; in between, interpolated
+LEVELS = 16  # numbers of last points that windows are cut to; in between, scores are interpolated
 DRAWN = 100  # windows that are cut to each of them
 
 
 @dataclass(frozen=True, eq=False)
-class Beginning(Record):
-    """The usual scores of windows of which only the last points are known.
+class Partial(Record):
+    """The usual scores of windows of which only a part is known, as in gaps and where series begin.
 
     Few points are scored by other measures than many: their errors are means over fewer values, and
     what is missing has been filled in. A score is moved and stretched so that normal windows, cut
-    to as many points, would have the median and the lowest 3 % of full ones.
+    until they know as many points, would have the median and the lowest 3 % of whole ones.
 
     Attributes
     ----------
     counts : ndarray of shape (n_levels,)
-        Numbers of known points, ascending; the last is the length of a window.
+        Known points, on average, of windows cut to their last few points, or more, or all.
     medians, spreads : ndarray of shape (n_levels,)
-        Median score, and how far below it the lowest 3 % begin.
+        Their median score, and how far below it the lowest 3 % begin.
     """
 
     counts: np.ndarray
@@ -41,24 +41,25 @@ class Beginning(Record):
     def of(
         cls, window: SlidingWindow, scored: Iterable[tuple[Any, Tape]], seed: int
     ) -> Self | None:
-        """Learn from detectors, each with the full windows that it shall score; None of none."""
-        counts = np.unique(np.geomspace(1, window.length_, LEVELS).round()).astype(int)
-        found = [_cut(window, *pair, counts, seed) for pair in scored]
-        scores = np.concatenate([np.empty((len(counts), 0)), *found], axis=1)
-        if not scores.size:
+        """Learn from detectors, each with the windows that it shall score; None of none."""
+        levels = np.unique(np.geomspace(1, window.length_, LEVELS).round()).astype(int)
+        cuts = [_cut(window, *pair, levels, seed) for pair in scored]
+        found = [cut for cut in cuts if cut is not None]
+        if not found:
             return None
+        counts, scores = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
         low, median = np.quantile(scores, (FALSE_ALARMS, 0.5), axis=1)
-        return cls(counts, median, median - low)
+        return cls(counts.mean(axis=1), median, median - low)
 
     def levelled(self, tape: Tape, scores: np.ndarray) -> np.ndarray:
         """Scores of the windows of a tape, NaN for those without a value, on one scale."""
-        known = known_points(tape)
+        known = tape.known()
         median, spread = (
             np.interp(known, self.counts, values) for values in (self.medians, self.spreads)
         )
         stretch = np.divide(self.spreads[-1], spread, out=np.ones(len(known)), where=spread > 0)
         moved = self.medians[-1] + (scores - median) * stretch
-        return np.where(known < tape.length, moved, scores)
+        return np.where(known < self.counts[-1], moved, scores)
 
 
 def known_points(tape: Tape) -> np.ndarray:
@@ -72,7 +73,7 @@ def window_scores(
     window: SlidingWindow,
     estimator: Any,
     tape: Tape,
-    beginning: Beginning | None = None,
+    partial: Partial | None = None,
     every: int = 1,
 ) -> np.ndarray:
     """Scores of windows, NaN for those without a value; of every so manyth block of windows."""
@@ -82,16 +83,22 @@ def window_scores(
         some = ~np.isnan(rows).all(axis=1)
         if some.any():
             scores[block][some] = scores_by(estimator, rows[some])
-    return scores if beginning is None else beginning.levelled(tape, scores)
+    return scores if partial is None else partial.levelled(tape, scores)
 
 
 def _cut(
-    window: SlidingWindow, detector: Any, tape: Tape, counts: np.ndarray, seed: int
-) -> np.ndarray:
-    """Scores (n_levels, m) of some windows whose last point is known, cut to so many at the end."""
+    window: SlidingWindow, detector: Any, tape: Tape, levels: np.ndarray, seed: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Known points and scores (n_levels, m) of some windows, cut to so many points at their end.
+
+    None where the last point of no window is known.
+    """
     last = tape.starts + tape.length - 1
-    known = np.flatnonzero(~np.isnan(tape.values[last]).all(axis=1))
-    if not len(known):
-        return np.empty((len(counts), 0))
-    some = known[some_of(len(known), DRAWN, seed)]
-    return np.array([scores_by(detector, rows_of(window, tape, some, k)) for k in counts])
+    usable = np.flatnonzero(~np.isnan(tape.values[last]).all(axis=1))
+    if not len(usable):
+        return None
+    some = usable[some_of(len(usable), DRAWN, seed)]
+    cuts = [rows_of(window, tape, some, k) for k in levels]
+    n_channels = tape.values.shape[1]
+    known = [np.count_nonzero(~np.isnan(rows), axis=1) / n_channels for rows in cuts]
+    return np.array(known), np.array([scores_by(detector, rows) for rows in cuts])
