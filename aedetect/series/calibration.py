@@ -86,7 +86,7 @@ def threshold_on_unseen(
     points. Its windows still stand out of the scores that all get from the final detector.
     """
     window = learner.window
-    means = [part.spread(window_scores(window, other, part)) for other, part in unseen]
+    means = [part.spread(window_scores(window, other, part, partial)) for other, part in unseen]
     others = np.sort(np.concatenate([mean[count > 0] for mean, count in means]))
     every = -(-sum(1 for _ in tape.blocks()) // BLOCKS)
     lowest = _lowest_normal(tape, window_scores(window, estimator, tape, partial, every))

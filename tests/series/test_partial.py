@@ -150,3 +150,16 @@ def test_normal_series_shorter_than_a_window_are_rarely_flagged(rng):
     detector.fit(many(wave, rng, 1, 3000))
     for n in (1, 3, 12, 23):
         assert (detector.predict(many(wave, rng, 50, n)) == -1).mean() < 0.25
+
+
+@pytest.mark.parametrize("make", [noise, wave, walk])
+@pytest.mark.parametrize("rate", [0.02, 0.3])
+def test_missing_values_all_over_leave_the_threshold_where_it_belongs(rate, make, rng):
+    def holed():
+        x = make(rng, 4000)
+        x[rng.random(x.shape) < rate] = np.nan
+        return x
+
+    detector = make_series_detector(length=LENGTH, random_state=0)
+    shares = [(detector.fit(holed()).predict(holed()) == -1).mean() for _ in range(3)]
+    assert 0.01 < np.mean(shares) < 0.06
