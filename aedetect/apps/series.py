@@ -10,6 +10,7 @@ from ..rows.limits import WORST
 from ..rows.threshold import FALSE_ALARMS
 from ..series.detector import SeriesDetector
 from ..series.made import make_series_detector
+from ..tables.cells import warn_of_order
 from ..tables.columns import Number, Time, kind_of
 from ..tables.encoder import TableEncoder
 from ..tables.text import brief, listed
@@ -41,11 +42,15 @@ def alarms_in(
     encoder = TableEncoder(keep=tuple(keep)).fit(_values(learned, [*named, *exclude]))
     known, scored = (_points(rows, encoder, time, key) for rows in (learned, frame))
     order = _of_order(table, scored, time, key)
+    written = frame[time].iloc[np.argsort(scored.index, kind="stable")].to_numpy()
     known, scored = (points.sort_index(kind="stable") for points in (known, scored))
     detector = make_series_detector(length=length or "auto", key=key, random_state=seed)
     detector.fit(known)
-    points = detector.score_points(scored).reset_index(names="time")
+    points = detector.score_points(scored).reset_index(names="time").assign(time=written)
     alarms = detector.alarms(scored)
+    as_written = dict(zip(scored.index, written, strict=True))
+    for name in ("start", "end", "peak"):
+        alarms[name] = alarms[name].map(as_written)
     alarms.loc[alarms["score"] == -WORST, "channels"] = "(no value)"
     if output is not None:
         if key is not None:
@@ -99,6 +104,8 @@ def _times(frame: pd.DataFrame, time: str) -> pd.Index:
             f"--time {brief(time)}: row {row + 1} holds {listed([frame[time].iloc[row]])}, which "
             "is neither a time nor a number of seconds"
         )
+    if isinstance(kind, Time):
+        warn_of_order(frame[time], kind.form)
     values, _ = kind.read(frame[time])
     if np.isnan(values).any():
         row = int(np.isnan(values).argmax()) + 1

@@ -44,9 +44,9 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
     contamination : float or "auto", default="auto"
         "auto" sets the threshold so that about 3 % of the points of normal series are flagged: it
         comes from five stretches of time, cut in each series and scored by a detector that did not
-        learn from them. An event among the points learned from is flagged, too, if its windows are
-        at most about a twentieth of all. A number from 0 to 0.5 is the share of training points to
-        flag, of those that a window speaks for.
+        learn from them. Events among the points learned from are flagged, too, if their windows,
+        together, are at most about a twentieth of all. A number from 0 to 0.5 is the share of
+        training points to flag, of those that a window speaks for.
     max_windows : int, default=5000
         Windows at most that are learned from, drawn at random.
     random_state : int, RandomState or None, default=None
@@ -273,10 +273,11 @@ def _refuse_key(key: str | None) -> None:
 def _warn_of_few(n: int, length: int) -> None:
     """In fewer, points of noise and of waves were flagged at a multiple of the share promised."""
     if n < LENGTHS * length:
+        shorter = f", or set length to {n // LENGTHS} or less" if n >= 2 * LENGTHS else ""
         warn(
             f"X has {n} points, too few for the threshold of windows of {length} points to be "
             f"trusted: many more than 3 % of new normal points may be flagged. Fit on "
-            f"{LENGTHS * length} or more, or set length to {max(n // LENGTHS, 1)} or less."
+            f"{LENGTHS * length} or more{shorter}."
         )
 
 

@@ -1,6 +1,6 @@
 """Scores of windows; those of which only a part is known are brought to the scale of the others."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Self
@@ -15,6 +15,7 @@ from .window import SlidingWindow, rows_of
 
 LEVELS = 16  # numbers of last points that windows are cut to; in between, scores are interpolated
 DRAWN = 100  # windows that are cut to each of them
+WHOLE = 0.75  # quantile of known points: windows that know fewer do not pass for whole ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +40,16 @@ class Partial(Record):
 
     @classmethod
     def of(
-        cls, window: SlidingWindow, scored: Iterable[tuple[Any, Tape]], seed: int
+        cls, window: SlidingWindow, scored: Sequence[tuple[Any, Tape]], seed: int
     ) -> Self | None:
         """Learn from detectors, each with the windows that it shall score; None of none."""
         levels = np.unique(np.geomspace(1, window.length_, LEVELS).round()).astype(int)
-        cuts = [_cut(window, *pair, levels, seed) for pair in scored]
+        known = np.concatenate([part.known() for _, part in scored])
+        most = np.quantile(known, WHOLE) if len(known) else 0
+        cuts = [
+            _cut(window, detector, part.part(np.flatnonzero(part.known() >= most)), levels, seed)
+            for detector, part in scored
+        ]
         found = [cut for cut in cuts if cut is not None]
         if not found:
             return None

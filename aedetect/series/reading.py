@@ -81,16 +81,34 @@ def times_of(X: Any) -> pd.Index | None:
     if isinstance(index, pd.PeriodIndex):
         index = index.to_timestamp()
     if not isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex):
+        if index is not None and _reads_like_times(index[:5]):
+            warn(
+                f"The index of X holds texts, such as {index[0]!r}, and no times: gaps in time are "
+                "not seen. X.index = pandas.to_datetime(X.index) makes times of them."
+            )
         return None
     if index.hasnans:
         raise ValueError(f"The index of X has no time in row {int(index.isna().argmax())}.")
     return index.tz_convert("UTC") if getattr(index, "tz", None) is not None else index
 
 
+def _reads_like_times(index: pd.Index) -> bool:
+    if not len(index) or not all(isinstance(label, str) for label in index):
+        return False
+    return bool(pd.to_datetime(index, format="ISO8601", errors="coerce").notna().all())
+
+
 def taken_apart(X: Any, key: str | None) -> tuple[Any, pd.Index | None]:
     """Return readable channels, and the key of each row."""
     if isinstance(X, pd.Series):
         X = X.to_frame()
+    if isinstance(X, pd.DataFrame):
+        times = X.select_dtypes(["datetime", "datetimetz"]).columns
+        if len(times):
+            raise ValueError(
+                f"Column {times[0]!r} of X holds times; they belong in the index, "
+                f"X.set_index({times[0]!r})."
+            )
     if key is None:
         return readable(X), None
     if hasattr(X, "to_pandas"):

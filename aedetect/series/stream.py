@@ -52,7 +52,7 @@ class StreamDetector(Params):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n_points, n_channels)
-            Points in the order of time, later than all before; as `estimator` takes them.
+            Points in the order of time, none earlier than those before; as `estimator` takes them.
 
         Returns
         -------

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
 
+from ..warn import warn
+
 MISSING = ("", "?", "-", "na", "n/a", "#n/a", "nan", "null", "none")  # in any case
 UNIT = re.compile(r"^([-+]?)[$€£¥]\s*|\s*[%€$£¥]$")
 THOUSANDS = re.compile(r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$")
@@ -91,6 +93,20 @@ def time_format(column: pd.Series) -> str | None:
         if all(_all_are_times(some, form) for some in (given[:20], given)):
             return form
     return None
+
+
+def warn_of_order(column: pd.Series, form: str) -> None:
+    """Warn of dates of which no number tells whether the day or the month comes first."""
+    other = form.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")
+    if not form.startswith("%d") or "%m" not in form:
+        return
+    texts = as_text(column)
+    given = texts[[text is not None for text in texts]]
+    if len(given) and _all_are_times(given, other):
+        warn(
+            f"Column {column.name!r}: dates such as {given[0]!r} are read with the day first. No "
+            "number in it tells; write the year first to be sure."
+        )
 
 
 def _all_are_times(texts: np.ndarray, form: str) -> bool:

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from ..params import Count, Params, all_or_nothing
 from ..warn import warn
+from .cells import warn_of_order
 from .columns import Column, Number, Time, kind_of, reason_to_leave_out
 from .text import brief
 
@@ -90,7 +91,7 @@ class TableEncoder(TransformerMixin, Params):
         -----
         UserWarning
             Of columns that are left out, but for constant ones, and of cells that are no numbers
-            in a column of numbers; these count as missing.
+            in a column of numbers; these count as missing. Of dates that may have the month first.
         """
         self._check_params()
         frame, named = as_frame(X)
@@ -109,6 +110,8 @@ class TableEncoder(TransformerMixin, Params):
             else:
                 columns.append(kind)
                 _warn_of_cells(frame, frame[name], kind, wrong)
+                if isinstance(kind, Time):
+                    warn_of_order(frame[name], kind.form)
         unknown = [name for name in self.keep if name not in frame.columns]
         if unknown:
             raise ValueError(f"keep={self.keep!r}: there is no column {unknown[0]!r}.")

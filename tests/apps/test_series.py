@@ -64,6 +64,23 @@ def test_another_table_may_be_learned_from(table, tmp_path):
     assert "windows of 24 points" in result.stderr
 
 
+@pytest.mark.parametrize("kind", ["zone", "seconds", "a clock"])
+def test_times_are_written_as_they_were_given(kind, table, tmp_path):
+    frame = pd.read_csv(table, parse_dates=["time"]).query("unit == 'two'").drop(columns="unit")
+    frame["time"] = {
+        "zone": frame["time"].astype(str) + "+02:00",
+        "seconds": (frame["time"] - pd.Timestamp(0)) // pd.Timedelta(1, "s"),
+        "a clock": frame["time"].dt.strftime("%d.%m.%Y %H:%M"),
+    }[kind]
+    frame.sample(frac=1, random_state=0).to_csv(tmp_path / "given.csv", index=False)
+    output = tmp_path / "points.csv"
+    options = ("--time", "time", "--format", "csv", "--output", output)
+    result = run("series", tmp_path / "given.csv", *options)
+    assert pd.read_csv(output)["time"].tolist() == frame["time"].tolist()
+    alarms = pd.read_csv(StringIO(result.stdout))
+    assert set(alarms[["start", "end", "peak"]].to_numpy().ravel()) <= set(frame["time"])
+
+
 def test_rows_need_not_be_sorted(table, tmp_path):
     shuffled = tmp_path / "shuffled.csv"
     pd.read_csv(table).sample(frac=1, random_state=0).to_csv(shuffled, index=False)

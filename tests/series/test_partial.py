@@ -152,6 +152,21 @@ def test_normal_series_shorter_than_a_window_are_rarely_flagged(rng):
         assert (detector.predict(many(wave, rng, 50, n)) == -1).mean() < 0.25
 
 
+@pytest.mark.parametrize("share", [0.05, 0.2])
+def test_a_channel_silent_for_long_does_not_hide_what_is_strange(share, rng):
+    def day(n, noise):
+        phase = np.arange(n)[:, None] * 2 * np.pi / LENGTH + np.arange(3)
+        return np.sin(phase) + noise * rng.standard_normal((n, 3))
+
+    x = day(2400, 0.1)
+    x[-int(share * 2400) :, 1] = np.nan
+    x[700:708, 0] = x[699, 0]
+    detector = make_series_detector(length=LENGTH, random_state=0).fit(x)
+    flagged = detector.predict(x) == -1
+    assert flagged[700:708].all()
+    assert flagged[-int(share * 2400) + LENGTH :].mean() < 0.06
+
+
 @pytest.mark.parametrize("make", [noise, wave, walk])
 @pytest.mark.parametrize("rate", [0.02, 0.3])
 def test_missing_values_all_over_leave_the_threshold_where_it_belongs(rate, make, rng):

@@ -230,3 +230,14 @@ GENERATED = parametrize_with_checks([SlidingWindow()])
 )
 def test_scikit_learn_check(check):
     check(SlidingWindow())
+
+
+def test_times_belong_in_the_index(rng):
+    times = pd.date_range("2024", periods=50, freq="h")
+    table = pd.DataFrame({"x": rng.standard_normal(50), "at": times})
+    with pytest.raises(ValueError, match=r"Column 'at' of X holds times; .* X.set_index\('at'\)"):
+        SlidingWindow().fit(table)
+    texts = table.set_index(times.astype(str))[["x"]]
+    with pytest.warns(UserWarning, match="index of X holds texts, such as '2024-01-01 00:00:00'"):
+        SlidingWindow().fit(texts)
+    SlidingWindow().fit(table.set_index(pd.Index([f"row {i}" for i in range(50)]))[["x"]])

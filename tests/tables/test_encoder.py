@@ -78,6 +78,15 @@ def test_points_between_thousands_where_the_comma_is_decimal():
     assert not wrong.any()
 
 
+def test_dates_that_may_have_the_month_first_are_warned_of():
+    days = pd.Series(pd.date_range("2025-03-01", periods=12).strftime("%m/%d/%Y"))
+    with pytest.warns(UserWarning, match=r"'at': dates such as '03/01/2025' are read with the day"):
+        TableEncoder(keep=("at",)).fit(pd.DataFrame({"at": days}))
+    for sure in ("%m/%d/%Y", "%d/%m/%Y"):  # some days exceed 12
+        days = pd.Series(pd.date_range("2025-03-01", periods=40).strftime(sure))
+        TableEncoder(keep=("at",)).fit(pd.DataFrame({"at": days}))
+
+
 @pytest.mark.parametrize(
     "form", ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%d/%m/%Y", "%b %d, %Y"]
 )
