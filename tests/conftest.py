@@ -1,6 +1,7 @@
 """Settings every test shares."""
 
 import os
+import sys
 
 os.environ.setdefault("SCIPY_ARRAY_API", "1")  # else scikit-learn leaves a check out
 os.environ.setdefault("MPLBACKEND", "agg")  # no windows
@@ -34,6 +35,13 @@ def global_random_state_untouched(request):
     yield
     assert (np.random.get_state()[1] == before[0]).all()
     assert torch.equal(torch.get_rng_state(), before[1])
+
+
+@pytest.fixture(autouse=True)
+def no_open_figures():
+    """Close those that examples in docstrings have left: pyplot warns of more than 20."""
+    if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
+        pyplot.close("all")
 
 
 @pytest.fixture
