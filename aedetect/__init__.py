@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from .detectors.tabular import make_detector as make_detector
     from .detectors.threshold import Threshold as Threshold
     from .detectors.variational import VariationalAutoencoder as VariationalAutoencoder
-    from .detectors.windows import WindowDetector as WindowDetector
     from .displays.calibration import CalibrationDisplay as CalibrationDisplay
     from .displays.features import FeatureErrorDisplay as FeatureErrorDisplay
     from .displays.kernels import KernelDisplay as KernelDisplay
@@ -113,7 +112,6 @@ _HOMES = {
     "TravelDisplay": "displays.travel",
     "Tukey": "detectors.rules",
     "VariationalAutoencoder": "detectors.variational",
-    "WindowDetector": "detectors.windows",
     "explain": "detectors.explain",
     "export_onnx": "apps.onnx",
     "nearest_normal": "detectors.explain",

@@ -36,7 +36,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 
-from aedetect import SlidingWindow, WindowDetector
+from aedetect import GaussianDetector, SlidingWindow
 from aedetect.metrics import vus_pr, vus_roc
 
 Series = tuple[str, np.ndarray, np.ndarray, np.ndarray]  # name, to learn from, to score, truth
@@ -60,9 +60,8 @@ def series_of(folder: Path, name: str) -> Iterator[Series]:
                 )
 
 
-def ours(learned: np.ndarray, rows: np.ndarray, n_channels: int = 1) -> np.ndarray:
-    detector = WindowDetector(n_channels=n_channels, contamination=0.0).fit(learned)
-    return detector.score_samples(rows)
+def ours(learned: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return GaussianDetector(contamination=0.0).fit(learned).score_samples(rows)
 
 
 def sub_pca(learned: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -121,8 +120,7 @@ def scores_of(series: Series, window: SlidingWindow, most: int) -> Iterator[tupl
     def spread(scores: np.ndarray) -> np.ndarray:
         return window.point_scores(test, scores)["score"].to_numpy()
 
-    yield "ours", lambda: spread(ours(learned, rows, len(window.channels_)))
-    for name, scorer in PEERS.items():
+    for name, scorer in {"ours": ours, **PEERS}.items():
         yield name, lambda scorer=scorer: spread(scorer(learned, rows))
     parts = [(x[:, window.channels_] - window.mean_) / window.scale_ for x in (train, test)]
     parts = parts if train is not test else [parts[0]] * 2

@@ -20,7 +20,6 @@ from aedetect import (
     SwapNoise,
     Tied,
     VariationalAutoencoder,
-    WindowDetector,
 )
 from aedetect.objectives.base import draw_all
 
@@ -33,7 +32,6 @@ ESTIMATORS = [
     PCADetector(),
     PCADetector(latent_dim=0.9, whiten=True),
     GaussianDetector(),
-    WindowDetector(),
     KernelAutoencoder(),
     Autoencoder(),
     Autoencoder(network=Tied(hidden=(8,), activation="elu"), epochs=50),

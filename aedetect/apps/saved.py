@@ -42,11 +42,10 @@ from ..detectors.rules import MAD, AlertBudget, EmpiricalNull, FromLabels, Quant
 from ..detectors.sparse import Sparse, SparseAutoencoder
 from ..detectors.threshold import Threshold
 from ..detectors.variational import Variational, VariationalAutoencoder
-from ..detectors.windows import WindowDetector
 from ..detectors.wrapper import Wrapper
 from ..files import whole_file
 from ..images.filter import ImageFilter
-from ..models import ensemble, frame, gaussian, kernel, linear, parts, surprise, trained, windows
+from ..models import ensemble, frame, gaussian, kernel, linear, parts, surprise, trained
 from ..models.base import Model
 from ..models.state import Reader, Writer
 from ..networks import Conv1d, Conv2d, Dense, Tied
@@ -73,14 +72,14 @@ OURS = (
     ContractiveAutoencoder, DenoisingAutoencoder, EmpiricalNull, FromLabels, MAD, Quantile, Tail,
     TableEncoder, Threshold, Tukey, Category, Number, Time,
     GaussianDetector, ImageFilter, KernelAutoencoder, MemoryAutoencoder, PatchDetector,
-    PCADetector, RobustCore, SeriesDetector, SlidingWindow, Partial, SparseAutoencoder,
-    VariationalAutoencoder, WindowDetector, Contractive, Denoising, MemoryObjective, Objective,
+    PCADetector, RobustCore, SeriesDetector, SlidingWindow, Partial,
+    SparseAutoencoder, VariationalAutoencoder, Contractive, Denoising, MemoryObjective, Objective,
     Sparse, Swapping, Variational, Conv1d, Conv2d, Dense, Tied, ensemble.EnsembleModel, frame.Frame,
     gaussian.GaussianModel, kernel.KernelModel, linear.LinearModel, parts.Memory, parts.Rows,
-    parts.Scale, parts.Swaps, parts.Tails, surprise.Surprise, surprise.SurpriseModel,
-    trained.TrainedModel, windows.WindowModel, corruption.Downsample, corruption.GaussianNoise,
-    corruption.Grayscale, corruption.MaskingNoise, corruption.Patch, corruption.SaltAndPepper,
-    corruption.SwapNoise,
+    parts.Scale,
+    parts.Swaps, parts.Tails, surprise.Surprise, surprise.SurpriseModel,
+    trained.TrainedModel, corruption.Downsample, corruption.GaussianNoise, corruption.Grayscale,
+    corruption.MaskingNoise, corruption.Patch, corruption.SaltAndPepper, corruption.SwapNoise,
 )  # fmt: skip
 THEIRS = (
     ColumnTransformer, FunctionTransformer, MinMaxScaler, MissingIndicator, OneHotEncoder,

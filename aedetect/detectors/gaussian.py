@@ -7,7 +7,10 @@ import numpy as np
 from ..models.base import learned
 from ..models.gaussian import GaussianModel
 from ..params import Positive
+from ..rows.linear import column_means, filled, principal_axes
 from .base import Detector
+
+LITTLE = 0.01  # of the noise: axes along which rows vary less are left out
 
 
 class GaussianDetector(Detector):
@@ -68,7 +71,10 @@ class GaussianDetector(Detector):
     _min_features = 1
 
     def _learn(self, X: np.ndarray) -> GaussianModel:
-        return GaussianModel.of(X, self.noise)
+        mean, axes, variances = principal_axes(filled(X, column_means(X)).astype(np.float64))
+        noise = self.noise * float(variances.sum()) / X.shape[1] or 1.0
+        kept = max(1, int((variances >= LITTLE * noise).sum()))
+        return GaussianModel(mean, np.ascontiguousarray(axes[:kept]), variances[:kept], noise)
 
     def score_features(self, X: Any) -> np.ndarray:
         """What each value contributes to the distance.

@@ -1,14 +1,11 @@
 """A normal distribution seen through noise."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 
-from ..rows.linear import column_means, filled, principal_axes
+from ..rows.linear import filled
 from .base import Model, refuse_shapes, refuse_unless_positive
-
-LITTLE = 0.01  # of the noise: axes along which rows vary less are left out
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +29,6 @@ class GaussianModel(Model):
     noise: float
 
     block = 256
-
-    @classmethod
-    def of(cls, X: np.ndarray, noise: float, least: float = 0.0) -> Self:
-        """Learn from rows; the noise is a multiple of their mean variance, or at least so much."""
-        mean, axes, variances = principal_axes(filled(X, column_means(X)).astype(np.float64))
-        noise = max(noise * float(variances.sum()) / X.shape[1], least) or 1.0
-        kept = max(1, int((variances >= LITTLE * noise).sum()))
-        return cls(mean, np.ascontiguousarray(axes[:kept]), variances[:kept], noise)
 
     @property
     def latent_dim(self) -> int:

@@ -25,7 +25,6 @@ from .linear import LinearModel
 from .parts import Memory, Part, Scale, Swaps, Tails
 from .surprise import CAUTION, MEMORY, Surprise, SurpriseModel
 from .trained import TrainedModel
-from .windows import WindowModel
 
 
 class Arrays(nn.Module):
@@ -130,28 +129,6 @@ class GaussianErrors(Arrays):
 
 
 module_of.register(GaussianModel, GaussianErrors)
-
-
-class WindowErrors(Arrays):
-    """Means of the errors of windows as they are and of their shapes."""
-
-    def __init__(self, model: WindowModel) -> None:
-        super().__init__(least=model.least[:, None])
-        self.values, self.shapes = GaussianErrors(model.values), GaussianErrors(model.shapes)
-
-    def forward(self, X: Tensor) -> Tensor:
-        windows = X.reshape(-1, len(self.least), X.shape[1] // len(self.least))
-        known = ~windows.isnan()
-        mean = mean_observed(windows, windows)[..., None]
-        lowest = torch.where(known, windows, torch.inf).amin(-1, keepdim=True)
-        highest = torch.where(known, windows, -torch.inf).amax(-1, keepdim=True)
-        centred = windows - torch.minimum(torch.maximum(mean, lowest), highest)
-        spread = mean_observed(centred.square(), windows)[..., None].sqrt()
-        shapes = centred / torch.maximum(spread, self.least)
-        return (self.values(X) + self.shapes(shapes.reshape(-1, X.shape[1]))) / 2
-
-
-module_of.register(WindowModel, WindowErrors)
 
 
 class KernelErrors(Arrays):

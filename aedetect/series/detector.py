@@ -10,9 +10,9 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from ..chance import seeded
+from ..detectors.gaussian import GaussianDetector
 from ..detectors.inside import last, unwrapped
 from ..detectors.labels import Labelling
-from ..detectors.windows import WindowDetector
 from ..params import Count, Params, all_or_nothing
 from ..rows.limits import WORST
 from ..rows.threshold import FALSE_ALARMS, Contamination, find_threshold
@@ -40,7 +40,7 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
     window : SlidingWindow, default=None
         How windows are cut. None: ``SlidingWindow(standardise="train", min_values=10)``.
     estimator : detector, default=None
-        Scores windows as rows, high = normal; may be a Pipeline. None: `WindowDetector`.
+        Scores windows as rows, high = normal; may be a Pipeline. None: `GaussianDetector`.
     contamination : float or "auto", default="auto"
         "auto" sets the threshold so that about 3 % of the points of normal series are flagged: it
         comes from five stretches of time, cut in each series and scored by a detector that did not
@@ -82,7 +82,7 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
     >>> x[1500:1520] = 0
     >>> detector.alarms(x)[["start", "end"]]
        start   end
-    0   1462  1563
+    0   1463  1561
     """
 
     window: SlidingWindow | None = None
@@ -121,8 +121,9 @@ class SeriesDetector(MetaEstimatorMixin, Labelling, Params):
         _refuse_key(window.key)
         self.window_ = window.fit(X)
         tape = _long_enough(laid_out(window, points_of(window, X)))
-        estimator = WindowDetector(contamination=0.0) if self.estimator is None else self.estimator
-        estimator = _told(clone(estimator), len(window.channels_))
+        estimator = (
+            GaussianDetector(contamination=0.0) if self.estimator is None else self.estimator
+        )
         seed = seeded(self.random_state).initial_seed()
         learner = Learner(window, estimator, self.max_windows, seed)
         self.estimator_ = learner.learned(tape)
@@ -305,16 +306,3 @@ def _of_points(tape: Tape, scores: np.ndarray) -> np.ndarray:
 
 def _or_worst(scores: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(scores), -WORST, scores)
-
-
-def _told(estimator: Any, n_channels: int) -> Any:
-    """A detector of windows, which knows how many channels they have."""
-    detector = last(estimator)
-    if isinstance(detector, WindowDetector):
-        if detector.n_channels not in (None, n_channels):
-            raise ValueError(
-                f"estimator has n_channels={detector.n_channels}; windows have {n_channels}. Leave "
-                "it None."
-            )
-        detector.set_params(n_channels=n_channels)
-    return estimator

@@ -13,7 +13,6 @@ from ..rows.checks import refuse_infinite
 from ..rows.inputs import validated
 from ..rows.limits import bounded
 from ..rows.linear import column_means, observed_deviations
-from ..rows.shapes import FLAT, unit_shapes
 from ..tables.text import listed
 from ..warn import warn
 from .period import period
@@ -28,6 +27,8 @@ from .reading import (
     warn_of_times,
 )
 from .tape import Tape
+
+FLAT = 0.01  # of a channel's deviation: a window that varies less is taken to be flat
 
 
 class SlidingWindow(TransformerMixin, Params):
@@ -243,7 +244,7 @@ class SlidingWindow(TransformerMixin, Params):
         if known is not None:
             windows = np.where(np.arange(tape.length) < tape.length - known, np.nan, windows)
         if self.standardise == "window":
-            windows = unit_shapes(windows, FLAT * self.scale_)
+            windows = _standardised(windows, FLAT * self.scale_)
         return windows.reshape(len(windows), windows.shape[1] * tape.length)
 
     def __sklearn_tags__(self) -> Tags:
@@ -251,6 +252,17 @@ class SlidingWindow(TransformerMixin, Params):
         tags.input_tags.allow_nan = tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+def _standardised(windows: np.ndarray, flat: np.ndarray) -> np.ndarray:
+    """Each channel of each window (m, n_channels, length) to mean 0 and deviation 1."""
+    known = ~np.isnan(windows)
+    count = np.maximum(known.sum(axis=-1, keepdims=True), 1)
+    mean = np.where(known, windows, 0).sum(axis=-1, keepdims=True) / count
+    lowest, highest = (f.reduce(windows, axis=-1, keepdims=True) for f in (np.fmin, np.fmax))
+    centred = windows - np.clip(mean, lowest, highest)  # of a constant, the constant itself
+    square = np.square(np.where(known, centred, 0)).sum(axis=-1, keepdims=True) / count
+    return np.asarray(centred / np.maximum(np.sqrt(square), flat[:, None]))
 
 
 def points_of(window: SlidingWindow, X: Any) -> Points:

@@ -37,7 +37,6 @@ from aedetect import (
     Threshold,
     Tied,
     VariationalAutoencoder,
-    WindowDetector,
 )
 from aedetect.models import graph as graphs
 from aedetect.networks.base import Network
@@ -106,7 +105,6 @@ DETECTORS = {
     "PCA": PCADetector(contamination=0.1),
     "whitened PCA": PCADetector(whiten=True, latent_dim=2, contamination=0.1),
     "Gaussian": GaussianDetector(contamination=0.1),
-    "windows": WindowDetector(n_channels=2, contamination=0.1),
     "kernel": KernelAutoencoder(contamination=0.1, random_state=0),
     "default": AnomalyDetector(n_estimators=2, random_state=0),
     "default, trimmed": AnomalyDetector(trim=0.2, n_estimators=1, random_state=0),

@@ -241,3 +241,16 @@ def test_times_belong_in_the_index(rng):
     with pytest.warns(UserWarning, match="index of X holds texts, such as '2024-01-01 00:00:00'"):
         SlidingWindow().fit(texts)
     SlidingWindow().fit(table.set_index(pd.Index([f"row {i}" for i in range(50)]))[["x"]])
+
+
+def test_rounding_in_flat_windows_is_no_shape(rng):
+    x = np.repeat(rng.standard_normal(200), 10)[:, None]
+    windows = SlidingWindow(length=10, stride=10, standardise="window").fit(x)
+    assert not windows.transform(x).any()
+
+
+def test_units_are_of_the_values_that_are_known(rng):
+    x = rng.standard_normal((5000, 2))
+    x[100:4900, 1] = np.nan
+    scale = SlidingWindow(length=10, standardise="train").fit(x).scale_
+    np.testing.assert_allclose(scale, 1, rtol=0.15)
