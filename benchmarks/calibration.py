@@ -221,7 +221,7 @@ def known_share(detectors: dict[str, Any], args: argparse.Namespace) -> None:
 
 
 def best_f1(truth: np.ndarray, scores: np.ndarray, fdr: float = 0.1) -> float:
-    """The largest of thresholds that flag at most a share of normal rows among all they flag."""
+    """Largest F1 of thresholds of whose flags at most this share are normal rows."""
     found, flagged = np.cumsum(truth[np.argsort(scores)]), np.arange(1, len(truth) + 1)
     allowed = found >= (1 - fdr) * flagged
     return float(np.max(2 * found / (flagged + truth.sum()), where=allowed, initial=0))

@@ -36,7 +36,7 @@ def deviations(X: np.ndarray) -> np.ndarray:
 
 
 def observed_deviations(X: np.ndarray) -> np.ndarray:
-    """The same of each column's observed values; 0 where there are none."""
+    """Standard deviation of each column's observed values; 0 where there are none."""
     known = [x[~np.isnan(x)] for x in X.T]
     return np.array([deviations(x[:, None].astype(np.float64))[0] if len(x) else 0 for x in known])
 

@@ -44,11 +44,12 @@ class Partial(Record):
     ) -> Self | None:
         """Learn from detectors, each with the windows that it shall score; None of none."""
         levels = np.unique(np.geomspace(1, window.length_, LEVELS).round()).astype(int)
-        known = np.concatenate([part.known() for _, part in scored])
-        most = np.quantile(known, WHOLE) if len(known) else 0
+        known = [part.known() for _, part in scored]
+        every = np.concatenate(known)
+        most = np.quantile(every, WHOLE) if len(every) else 0
         cuts = [
-            _cut(window, detector, part.part(np.flatnonzero(part.known() >= most)), levels, seed)
-            for detector, part in scored
+            _cut(window, detector, part.part(np.flatnonzero(counts >= most)), levels, seed)
+            for (detector, part), counts in zip(scored, known, strict=True)
         ]
         found = [cut for cut in cuts if cut is not None]
         if not found:

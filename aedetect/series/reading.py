@@ -81,21 +81,23 @@ def times_of(X: Any) -> pd.Index | None:
     if isinstance(index, pd.PeriodIndex):
         index = index.to_timestamp()
     if not isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex):
-        if index is not None and _reads_like_times(index[:5]):
-            warn(
-                f"The index of X holds texts, such as {index[0]!r}, and no times: gaps in time are "
-                "not seen. X.index = pandas.to_datetime(X.index) makes times of them."
-            )
         return None
     if index.hasnans:
         raise ValueError(f"The index of X has no time in row {int(index.isna().argmax())}.")
     return index.tz_convert("UTC") if getattr(index, "tz", None) is not None else index
 
 
-def _reads_like_times(index: pd.Index) -> bool:
-    if not len(index) or not all(isinstance(label, str) for label in index):
-        return False
-    return bool(pd.to_datetime(index, format="ISO8601", errors="coerce").notna().all())
+def warn_of_texts(X: Any) -> None:
+    """Warn of an index of texts that would be times."""
+    index = index_of(X)
+    some = [] if index is None else list(index[:5])
+    if not some or not all(isinstance(label, str) for label in some):
+        return
+    if pd.to_datetime(some, format="ISO8601", errors="coerce").notna().all():
+        warn(
+            f"The index of X holds texts, such as {some[0]!r}, and no times: gaps in time are not "
+            "seen. X.index = pandas.to_datetime(X.index) makes times of them."
+        )
 
 
 def taken_apart(X: Any, key: str | None) -> tuple[Any, pd.Index | None]:
@@ -103,8 +105,8 @@ def taken_apart(X: Any, key: str | None) -> tuple[Any, pd.Index | None]:
     if isinstance(X, pd.Series):
         X = X.to_frame()
     if isinstance(X, pd.DataFrame):
-        times = X.select_dtypes(["datetime", "datetimetz"]).columns
-        if len(times):
+        times = [c for c in X.select_dtypes(["datetime", "datetimetz"]) if c != key]
+        if times:
             raise ValueError(
                 f"Column {times[0]!r} of X holds times; they belong in the index, "
                 f"X.set_index({times[0]!r})."

@@ -24,6 +24,7 @@ from .reading import (
     step_of,
     taken_apart,
     times_of,
+    warn_of_texts,
     warn_of_times,
 )
 from .tape import Tape
@@ -136,6 +137,7 @@ class SlidingWindow(TransformerMixin, Params):
                 "there, set stride=1."
             )
         points = self._read(X, reset=True)
+        warn_of_texts(X)
         refuse_times_back(points)
         self.step_ = step_of(points)
         warn_of_times(points, self.step_)

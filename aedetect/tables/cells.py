@@ -97,8 +97,8 @@ def time_format(column: pd.Series) -> str | None:
 
 def warn_of_order(column: pd.Series, form: str) -> None:
     """Warn of dates of which no number tells whether the day or the month comes first."""
-    other = form.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")
-    if not form.startswith("%d") or "%m" not in form:
+    other = form.replace("%d/%m", "%m/%d")
+    if other == form:
         return
     texts = as_text(column)
     given = texts[[text is not None for text in texts]]

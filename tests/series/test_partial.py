@@ -49,7 +49,7 @@ def test_no_more_false_alarms_than_elsewhere(make, estimator, rng):
 
 
 @pytest.mark.parametrize("make", [noise, wave, walk])
-def test_an_anomaly_at_the_very_partial_is_flagged(make, rng):
+def test_an_anomaly_at_the_very_beginning_is_flagged(make, rng):
     options = {"length": LENGTH, "causal": True, "random_state": 0}
     detector = make_series_detector(**options).fit(make(rng, 2000))
     for at in (0, 1, 5, 15):

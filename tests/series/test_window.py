@@ -240,6 +240,8 @@ def test_times_belong_in_the_index(rng):
     texts = table.set_index(times.astype(str))[["x"]]
     with pytest.warns(UserWarning, match="index of X holds texts, such as '2024-01-01 00:00:00'"):
         SlidingWindow().fit(texts)
+    by_day = table.assign(day=times.normalize()).drop(columns="at")
+    SlidingWindow(key="day", length=8).fit(by_day)  # a key may be one
     SlidingWindow().fit(table.set_index(pd.Index([f"row {i}" for i in range(50)]))[["x"]])
 
 

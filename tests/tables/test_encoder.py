@@ -82,6 +82,8 @@ def test_dates_that_may_have_the_month_first_are_warned_of():
     days = pd.Series(pd.date_range("2025-03-01", periods=12).strftime("%m/%d/%Y"))
     with pytest.warns(UserWarning, match=r"'at': dates such as '03/01/2025' are read with the day"):
         TableEncoder(keep=("at",)).fit(pd.DataFrame({"at": days}))
+    days = pd.Series(pd.date_range("2025-03-01", periods=12).strftime("%d.%m.%Y"))
+    TableEncoder(keep=("at",)).fit(pd.DataFrame({"at": days}))
     for sure in ("%m/%d/%Y", "%d/%m/%Y"):  # some days exceed 12
         days = pd.Series(pd.date_range("2025-03-01", periods=40).strftime(sure))
         TableEncoder(keep=("at",)).fit(pd.DataFrame({"at": days}))
