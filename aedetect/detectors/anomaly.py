@@ -188,7 +188,7 @@ class AnomalyDetector(Detector):
         -------
         ndarray of shape (n_samples,), float64
             ``scipy.stats.false_discovery_control(p) <= 0.1`` finds rows that stand out, of which
-            about a tenth are normal.
+            about a tenth are normal, or more where the values of normal rows have heavy tails.
 
         Examples
         --------

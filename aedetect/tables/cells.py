@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_bool_dtype, is_datetime64_any_dtype, is_numeric_dtype
+from pandas.api.types import infer_dtype, is_datetime64_any_dtype, is_numeric_dtype
 
 from ..warn import warn
 
 MISSING = ("", "?", "-", "na", "n/a", "#n/a", "nan", "null", "none")  # in any case
-UNIT = re.compile(r"^([-+]?)[$€£¥]\s*|\s*[%€$£¥]$")
+MONEY = "[$€£¥₹]|EUR|USD|GBP|CHF|JPY"
+UNIT = re.compile(rf"^([-+]?)({MONEY})\s*|\s*(%|{MONEY})$")
 THOUSANDS = re.compile(r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$")
 GROUPED = r"[1-9]\d{0,2}(\.\d{3})+"
 DECIMAL_COMMA = re.compile(rf"^[-+]?({GROUPED}|\d+)?(,\d+)?(e[-+]?\d+)?$", re.IGNORECASE)
@@ -29,6 +30,16 @@ def as_text(column: pd.Series) -> np.ndarray:
     return texts
 
 
+def is_truth(column: pd.Series) -> bool:
+    """Whether all given cells are booleans."""
+    return infer_dtype(column) == "boolean"
+
+
+def is_duration(column: pd.Series) -> bool:
+    """Whether all given cells are spans of time."""
+    return infer_dtype(column) in ("timedelta", "timedelta64")
+
+
 DIGITS = 308  # of the largest float64
 
 
@@ -36,11 +47,13 @@ def as_numbers(column: pd.Series, decimal: str = ".") -> tuple[np.ndarray, np.nd
     """Cells as float64, NaN where one is missing or no number, and which ones are no numbers.
 
     Text may have a thousands separator, a per cent sign or a currency: "1,234.5", "5 %", "$3".
-    With a decimal comma, "1.234" has a separator, too.
+    With a decimal comma, "1.234" has a separator, too. Durations are in seconds.
     """
     if is_datetime64_any_dtype(column.dtype):
         return np.full(len(column), np.nan), column.notna().to_numpy()
-    if is_numeric_dtype(column.dtype) and not is_bool_dtype(column.dtype):
+    if is_duration(column):
+        column = pd.to_timedelta(column).dt.total_seconds()
+    if is_numeric_dtype(column.dtype) and not is_truth(column):
         return column.to_numpy(np.float64, na_value=np.nan), np.zeros(len(column), bool)
     cells = column.to_numpy(object)
     numbers = _numbers(cells)
@@ -69,8 +82,8 @@ def _numbers(cells: np.ndarray) -> np.ndarray:
 
 def _plain(text: str, decimal: str) -> str:
     text = UNIT.sub(r"\1", text)
-    if decimal == "," and DECIMAL_COMMA.match(text):
-        return text.replace(".", "").replace(",", ".")
+    if decimal == ",":
+        return text.replace(".", "").replace(",", ".") if DECIMAL_COMMA.match(text) else text
     return text.replace(",", "") if THOUSANDS.match(text) else text
 
 
@@ -116,7 +129,7 @@ def _all_are_times(texts: np.ndarray, form: str) -> bool:
 def zone_of(column: pd.Series, form: str) -> str:
     """The zone of times, or of the first one where each has its own; "" where there is none."""
     if is_datetime64_any_dtype(column.dtype):
-        zone = column.dt.tz
+        zone = pd.to_datetime(column).dt.tz
     else:
         first = next(text for text in as_text(column) if text is not None)
         zone = pd.to_datetime(first, format=form).tz
@@ -133,10 +146,13 @@ def is_zone(name: str) -> bool:
 
 
 def as_times(column: pd.Series, form: str) -> np.ndarray:
-    """Cells as days since 1970 in float64, NaN where one is missing or no time in that format."""
+    """Cells as days since 1970 in float64, NaN where one is missing or no time in that format.
+
+    Without a format, text has the year first: anything else could be read in two ways.
+    """
     cells: Any = column
     if not is_datetime64_any_dtype(column.dtype):
         cells = pd.Series(as_text(column))
-    times = pd.to_datetime(cells, format=form or None, errors="coerce", utc=True)
+    times = pd.to_datetime(cells, format=form or "ISO8601", errors="coerce", utc=True)
     microseconds = times.dt.tz_localize(None).dt.as_unit("us").to_numpy()  # nanoseconds end in 2262
     return np.asarray((microseconds - np.datetime64(0, "us")) / np.timedelta64(1, "D"))

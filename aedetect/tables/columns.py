@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import is_bool_dtype
 
 from ..params import Record
 from ..rows.limits import LARGEST
-from .cells import as_numbers, as_text, as_times, is_zone, time_format, zone_of
+from .cells import as_numbers, as_text, as_times, is_truth, is_zone, time_format, zone_of
 
 UNKNOWN = "(missing)"
-TRUTHS = {"0": "False", "0.0": "False", "1": "True", "1.0": "True"}  # how others write booleans
+TRUTHS = {"0": "false", "0.0": "false", "1": "true", "1.0": "true"}  # how others write booleans
 YEARS = -719_161, 2_932_896  # days from 1970 to the second of year 1, and to the last of 9999
 
 
@@ -161,9 +160,13 @@ class Category(Column):
             raise ValueError(f"column {self.name!r} has {len(self.counts)} counts of categories")
 
     def read(self, column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-        texts = texts_of(column)
-        if {UNKNOWN, *TRUTHS.values()} >= {*self.categories}:
-            texts = np.array([TRUTHS.get(text, text) for text in texts], object)
+        texts, known = texts_of(column), {text.lower(): text for text in self.categories}
+        if {UNKNOWN, *TRUTHS.values()} >= {*known}:
+            as_known = {text: text for text in self.categories}
+            for text in {*texts} - {*as_known}:
+                lower = TRUTHS.get(text, text.lower())
+                as_known[text] = known.get(lower, text)
+            texts = np.array([as_known[text] for text in texts], object)
         return texts, np.zeros(len(column), bool)
 
     @property
@@ -197,7 +200,7 @@ def texts_of(column: pd.Series) -> np.ndarray:
 
 def kind_of(column: pd.Series, name: str, top: int, decimal: str) -> Column:
     """Tell what a column holds: numbers where nine of ten cells are, times where all are."""
-    if not is_bool_dtype(column.dtype):
+    if not is_truth(column):
         numbers, wrong = as_numbers(column, decimal)
         if 9 * wrong.sum() <= np.isfinite(numbers).sum():
             return Number(name, decimal)
@@ -228,13 +231,14 @@ def reason_to_leave_out(kind: Column, values: np.ndarray) -> str | None:
         return "has another text in each row"
     if isinstance(kind, Time):
         return GOES_ON if _goes_on(given) else None
-    whole = bool((given == np.round(given)).all())
+    whole = bool(((given == np.round(given)) & (np.abs(given) < LARGEST_KEY)).all())
     if whole and _goes_on(given) and len(np.unique(np.diff(given))) == 1:
         return "is a running number"
     return "has another whole number in each row" if whole else None
 
 
 FEW = 30  # rows in which all values may well differ
+LARGEST_KEY = 2.0**64  # any float beyond is a whole number
 
 
 def _goes_on(values: Any) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .cells import MISSING
+from .cells import MISSING, UNIT
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 NO_DELIMITERS = '+-."\r\n\0'  # of numbers and of quoted fields, or between rows
@@ -19,6 +19,7 @@ LOOKED_AT = 1000  # rows that tell whether there is a header
 MAX_HEADER = 2**24  # characters of a line, before anything else of a file is known
 NUMBER = re.compile(r"^\s*[-+]?[\d.,]*\d[\d.,]*(e[-+]?\d+)?\s*%?$", re.IGNORECASE)
 COMMA = re.compile(r"^\s*[-+]?(\d{1,3}(\.\d{3})+|\d+),\d+\s*$")
+GROUPS = re.compile(r"^\s*[-+]?\d{1,3}(,\d{3})+\s*$")  # "1,234" may be one number or the other
 POINT = re.compile(r"^\s*[-+]?\d*\.\d+(e[-+]?\d+)?\s*$", re.IGNORECASE)
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -86,13 +87,28 @@ def dialect_of(
     rows = _rows(text, delimiter)
     if header is None:
         header = has_header(rows, na_values)
-    cells = [cell for row in rows[1:] for cell in row]
-    commas = sum(map(bool, map(COMMA.match, cells)))
-    points = sum(map(bool, map(POINT.match, cells)))
-    decimal = "." if points or delimiter == "," else ""
-    if delimiter != "," and commas > points:
-        decimal = ","
+    decimal = _decimal_of([_bare(cell) for row in rows[1:] for cell in row], delimiter)
     return Dialect(encoding, delimiter, decimal, header, rows[0] if rows else [], zipped)
+
+
+def _bare(cell: str) -> str:
+    """Without a unit."""
+    return UNIT.sub(r"\1", cell.strip())
+
+
+def _decimal_of(cells: list[str], delimiter: str) -> str:
+    """What comes before decimals; "" where no cell tells.
+
+    "1,234,567" has no decimals. "1,234" has some between semicolons, which leave the comma to them.
+    """
+    commas = [cell for cell in cells if COMMA.match(cell)]
+    points = sum(map(bool, map(POINT.match, cells)))
+    grouped = [cell for cell in cells if GROUPS.match(cell)]
+    in_groups = any(cell.count(",") > 1 for cell in grouped)
+    told = delimiter == ";" or any(not GROUPS.match(cell) for cell in commas)
+    if delimiter != "," and len(commas) > points and told and not in_groups:
+        return ","
+    return "." if points or grouped or delimiter == "," else ""
 
 
 def _open(path: Path, zipped: bool, *args: Any, **kwargs: Any) -> Any:

@@ -11,9 +11,19 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from ..params import Count, Params, all_or_nothing
+from ..rows.limits import LARGEST
 from ..warn import warn
 from .cells import warn_of_order
-from .columns import Column, Number, Time, kind_of, reason_to_leave_out
+from .columns import (
+    FEW,
+    UNKNOWN,
+    Category,
+    Column,
+    Number,
+    Time,
+    kind_of,
+    reason_to_leave_out,
+)
 from .text import brief
 
 SHOWN = 5  # names in a message
@@ -22,7 +32,8 @@ SHOWN = 5  # names in a message
 class TableEncoder(TransformerMixin, Params):
     """Turns a table of mixed columns into rows of numbers, and back.
 
-    Numbers stay as they are, also those written "1,234", "5 %" or "$3". Times become days, plus the
+    Numbers stay as they are, also those written "1,234", "5 %" or "$3"; durations are numbers of
+    seconds. Times become days, plus the
     hour and the weekday as points on a circle. Text becomes a column of 0 and 1 for each of the
     most frequent values, and one that says how rare the value is: an unseen value counts as very
     rare, and is not an error. Missing numbers stay missing; missing text is a value of its own.
@@ -190,7 +201,7 @@ class TableEncoder(TransformerMixin, Params):
                     f"X has {frame.shape[1]} features, but TableEncoder is expecting "
                     f"{self.n_features_in_} features as input."
                 )
-            frame.columns = getattr(self, "feature_names_in_", frame.columns)
+            frame.columns = getattr(self, "feature_names_in_", _names(frame.shape[1]))
         missing = [c.name for c in self.columns_ if c.name not in frame.columns]
         if missing:
             raise ValueError(f"Column {missing[0]!r} is missing; X has {list(frame.columns)[:20]}.")
@@ -206,6 +217,8 @@ class TableEncoder(TransformerMixin, Params):
                     f"{brief(str(cell))!r} in row {_row(frame, wrong)}."
                 )
             _warn_of_cells(frame, column, kind, wrong)
+            if isinstance(kind, Category):
+                _warn_of_unseen(kind, read[kind.name])
         return read
 
     def _as_written(self, decimal: str | None) -> list[Column]:
@@ -275,7 +288,7 @@ def as_frame(X: Any) -> tuple[pd.DataFrame, bool]:
         if issparse(X):
             raise TypeError("Sparse data was passed, but TableEncoder takes dense tables.")
         X = check_array(X, dtype=None, ensure_all_finite=False)
-        frame = pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
+        frame = pd.DataFrame(X, columns=_names(X.shape[1]))
     frame.columns = frame.columns.map(str)
     if not frame.columns.is_unique:
         name = frame.columns[frame.columns.duplicated()][0]
@@ -285,14 +298,28 @@ def as_frame(X: Any) -> tuple[pd.DataFrame, bool]:
     return frame, named
 
 
+def _names(n_columns: int) -> list[str]:
+    return [f"x{i}" for i in range(n_columns)]
+
+
 def _row(frame: pd.DataFrame, marked: np.ndarray) -> int:
     """The number, from 1, of the first marked row in the table that a frame is a part of."""
     return int(marked.argmax()) + 1 + frame.attrs.get("first_row", 0)
 
 
+def _warn_of_unseen(kind: Category, texts: np.ndarray) -> None:
+    given = texts[texts != UNKNOWN]
+    if len(given) >= FEW and not {*given} & {*kind.categories}:
+        warn(
+            f"Column {brief(kind.name)!r}: none of its {len(given)} texts, such as "
+            f"{brief(given[0])!r}, was there when the encoder was fitted; all count as rare."
+        )
+
+
 def _warn_of_cells(frame: pd.DataFrame, column: pd.Series, kind: Column, wrong: np.ndarray) -> None:
     if wrong.any():
         cell, held = column[wrong].iloc[0], f"{type(kind).__name__.lower()}s"
+        held += f" up to {LARGEST:g}" if isinstance(kind, Number) else ""
         warn(
             f"Column {brief(kind.name)!r}: {wrong.sum()} cells are no {held} and count as missing, "
             f"such as {brief(str(cell))!r} in row {_row(frame, wrong)}."

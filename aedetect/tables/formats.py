@@ -118,8 +118,12 @@ def read_excel(path: Path, how: Reading, _: int | None) -> Iterator[pd.DataFrame
     ):
         head = pd.read_excel(book, header=None, dtype=object, nrows=LOOKED_AT)
         rows = [["" if pd.isna(cell) else str(cell) for cell in row] for row in head.to_numpy()]
+        blank = next((i for i, row in enumerate(rows) if any(row)), 0)  # rows above the first
+        rows = rows[blank:]
         header = has_header(rows, how.na_values) if how.header is None else how.header
-        frame = pd.read_excel(book, header=0 if header else None, na_values=[*how.na_values])
+        frame = pd.read_excel(
+            book, header=0 if header else None, skiprows=blank, na_values=[*how.na_values]
+        )
     if header:
         refuse_duplicates(path, [name for row in rows[:1] for name in row if name])
     else:

@@ -76,7 +76,7 @@ def read_table(
     how = Reading(delimiter, header, encoding, tuple(na_values), max_bytes)
     (frame,) = read_parts(path, how, None)
     if len(frame) < 2:
-        raise ValueError(f"{path} has {len(frame)} row(s) below its header; at least 2 are needed")
+        raise ValueError(f"{path} has 1 row below its header; at least 2 are needed")
     return frame
 
 
@@ -107,16 +107,17 @@ def read_parts(
     _refuse_path(path)
     read = READERS.get(path.suffix.lower(), read_text)
     first = 0
-    for frame in _no_short_end(read(path, how, n_cells)):
+    for i, frame in enumerate(_no_short_end(read(path, how, n_cells))):
         frame.columns = frame.columns.map(str)
         frame.attrs["first_row"] = first
-        if first == 0:
+        if i == 0:
             refuse_duplicates(path, list(frame.columns))
             _refuse_narrow(path, frame)
         first += len(frame)
-        yield frame
+        if len(frame):
+            yield frame
     if first == 0:
-        raise ValueError(f"{path} has 0 row(s) below its header")
+        raise ValueError(f"{path} has no rows below its header")
 
 
 def _no_short_end(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:

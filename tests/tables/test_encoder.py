@@ -247,7 +247,9 @@ def test_unseen_texts_are_surprising(table):
     detector = make_detector().fit(table)
     strange = table.assign(colour="octarine")
     usual = detector.score_samples(table)
-    assert (detector.score_samples(strange) < np.quantile(usual, 0.05)).mean() > 0.8
+    with pytest.warns(UserWarning, match="'colour': none of its 200 texts"):
+        scores = detector.score_samples(strange)
+    assert (scores < np.quantile(usual, 0.05)).mean() > 0.8
 
 
 @pytest.mark.parametrize("kind", [int, float, "Int8", "boolean", object, str])
@@ -259,6 +261,84 @@ def test_booleans_may_be_written_as_0_and_1(as_text, kind, table):
     np.testing.assert_array_equal(encoder.transform(other), encoder.transform(table))
     back = encoder.inverse_transform(encoder.transform(other))
     assert (back["new"] == table["new"].astype(str)).all()
+
+
+@pytest.mark.parametrize("spelled", [str.lower, str.upper, str.title])
+def test_booleans_may_be_spelled_in_any_case(spelled, table):
+    texts = table.assign(new=table["new"].astype(str).map(spelled))
+    expected = TableEncoder().fit_transform(table)
+    np.testing.assert_array_equal(TableEncoder().fit_transform(texts), expected)
+    np.testing.assert_array_equal(TableEncoder().fit(table).transform(texts), expected)
+    np.testing.assert_array_equal(TableEncoder().fit(texts).transform(table), expected)
+
+
+def test_booleans_with_gaps_are_the_same_in_each_dtype(table):
+    gappy = table["new"].astype(object).where(np.arange(N) % 5 > 0, None)
+    encoder = TableEncoder().fit(table.assign(new=gappy))
+    assert encoder.get_feature_names_out().tolist().count("new = (missing)") == 1
+    rows = encoder.transform(table.assign(new=gappy))
+    as_boolean = table.assign(new=gappy.astype("boolean"))
+    np.testing.assert_array_equal(encoder.transform(as_boolean), rows)
+    np.testing.assert_array_equal(TableEncoder().fit_transform(as_boolean), rows)
+
+
+def test_a_column_of_unseen_texts_is_told_of(table):
+    encoder = TableEncoder().fit(table)
+    others = table.assign(colour="farbe")
+    with pytest.warns(UserWarning, match="'colour': none of its .* texts, such as 'farbe', was"):
+        encoder.transform(others)
+    encoder.transform(pd.concat([others, table.head(1)]))
+    encoder.transform(others.head(3))  # three strange rows
+
+
+def test_times_that_were_none_as_text_have_the_year_first_as_text(table):
+    days = pd.Timestamp("2024-01-01 12:30:00.5") + pd.to_timedelta(np.arange(N) % 200, unit="D")
+    times = table.assign(day=pd.Series(days).sample(frac=1, random_state=0).to_numpy())
+    encoder = TableEncoder().fit(times)
+    expected = encoder.transform(times)
+    times.loc[3, "day"] = pd.Timestamp("2024-03-04")  # and no fraction
+    expected = encoder.transform(times)
+    in_text = times.assign(day=times["day"].map(str))
+    np.testing.assert_array_equal(encoder.transform(in_text), expected)
+    for form in ("%d/%m/%Y", "%m/%d/%Y"):
+        with pytest.raises(ValueError, match="'day' held times.* such as '"):
+            encoder.transform(times.assign(day=times["day"].dt.strftime(form)))
+
+
+@pytest.mark.parametrize("dtype", ["date32[pyarrow]", "timestamp[us][pyarrow]", "datetime64[s]"])
+def test_dates_of_arrow(dtype, table):
+    pytest.importorskip("pyarrow")
+    days = pd.Series(pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(N) % 99, unit="D"))
+    of_arrow = days.dt.date.astype(dtype) if "date32" in dtype else days.astype(dtype)
+    np.testing.assert_array_equal(
+        TableEncoder().fit_transform(table.assign(day=of_arrow)),
+        TableEncoder().fit_transform(table.assign(day=days)),
+    )
+
+
+@pytest.mark.parametrize("dtype", ["timedelta64[s]", object, "duration[us][pyarrow]"])
+def test_durations_are_seconds(dtype, table):
+    pytest.importorskip("pyarrow")
+    seconds = 3600.0 * (np.arange(N) % 7) + 5
+    lasting = pd.Series(pd.to_timedelta(seconds, unit="s")).astype(dtype)
+    lasting[2], seconds[2] = None, np.nan
+    np.testing.assert_array_equal(
+        TableEncoder().fit_transform(table.assign(lasting=lasting)),
+        TableEncoder().fit_transform(table.assign(lasting=seconds)),
+    )
+
+
+def test_columns_without_names_are_found_by_place(table):
+    rows = table[["weight"]].assign(twice=2 * table["weight"])
+    encoder = TableEncoder().fit(rows.to_numpy())
+    np.testing.assert_array_equal(encoder.transform(rows), rows)
+
+
+@pytest.mark.parametrize("size", [1e120, 1e300])
+def test_numbers_beyond_all_are_no_keys(size, table, rng):
+    with pytest.warns(UserWarning, match="are no numbers up to 1e[+]100 and count as missing"):
+        encoder = TableEncoder().fit(table.assign(huge=size * rng.standard_normal(N)))
+    assert "huge" not in encoder.left_out_
 
 
 def test_gaps_are_no_surprise(table, rng):

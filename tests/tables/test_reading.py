@@ -128,6 +128,43 @@ def test_excel_is_read_as_text_files_are(tmp_path):
     assert list(read_table(path).columns) == ["a", "b"]
 
 
+def test_blank_rows_above_an_excel_table_are_none_of_it(table, tmp_path):
+    path = tmp_path / "table.xlsx"
+    table.to_excel(path, index=False, startrow=2)
+    assert list(read_table(path).columns) == list(table.columns)
+    np.testing.assert_array_equal(numbers(read_table(path)), numbers(table))
+
+
+@pytest.mark.parametrize("sep", [";", "\t"])
+@pytest.mark.parametrize("written", ["{} €", "€ {}", "{} EUR", "{}€", "{} %"])
+def test_a_decimal_comma_may_have_a_unit(written, sep, tmp_path):
+    path = tmp_path / "table.csv"
+    prices = [f"{x:.2f}".replace(".", ",") for x in np.linspace(1, 99, 40)]
+    pd.DataFrame({"n": np.arange(40) % 7, "price": map(written.format, prices)}).to_csv(
+        path, index=False, sep=sep
+    )
+    np.testing.assert_allclose(numbers(read_table(path))[:, 1], np.linspace(1, 99, 40), atol=0.005)
+
+
+@pytest.mark.parametrize(
+    ("sep", "cells", "expected"),
+    [
+        ("\t", ["987", "1,234", "1,234,567", "2,500"], [987, 1234, 1234567, 2500]),
+        (";", ["987", "1,234", "1,234,567", "2,500"], [987, 1234, 1234567, 2500]),
+        ("\t", ["987", "1,234", "2,500"], [987, 1234, 2500]),
+        ("\t", ["987", "1,234", "2,5"], [987, 1.234, 2.5]),
+        (";", ["987", "1,234", "2,500"], [987, 1.234, 2.5]),
+    ],
+)
+def test_commas_are_before_decimals_or_between_thousands(sep, cells, expected, tmp_path):
+    path = tmp_path / "table.csv"
+    rows = "".join(f"{'ab'[i % 2]}{sep}{cell}\n" for i, cell in enumerate(cells))
+    path.write_text(f"name{sep}price\n{rows}")
+    encoded = TableEncoder().fit(read_table(path))
+    price = encoded.get_feature_names_out().tolist().index("price")
+    np.testing.assert_allclose(encoded.transform(read_table(path))[:, price], expected)
+
+
 @pytest.mark.parametrize(("suffix", "module"), [(".xlsx", "openpyxl"), (".parquet", "pyarrow")])
 def test_what_to_install_is_named(suffix, module, table, tmp_path, monkeypatch):
     path = tmp_path / f"table{suffix}"
