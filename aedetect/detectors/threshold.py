@@ -77,6 +77,8 @@ class Threshold(Wrapper):
         if scores is None:
             scores = scores_by(estimator, X)
         offset = rule(scores, None if y is None else np.asarray(y))
+        if np.isnan(offset):
+            raise ValueError(f"rule={rule} found NaN from {len(scores)} scores; expected a number.")
         self._keep(estimator)
         self.offset_ = offset
         return self
