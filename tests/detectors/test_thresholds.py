@@ -208,6 +208,12 @@ def test_a_share_that_reaches_beyond_the_tail_ends_at_ties(n_below, rng):
         np.testing.assert_array_equal(scores < rule(scores), scores < 0)
 
 
+def test_a_rule_takes_p_values_where_these_are_the_scores(rows):
+    inner = ConformalDetector(estimator=LikePyOD(), method="jackknife+")
+    detector = Threshold(estimator=inner, rule=Quantile(share=0.1)).fit(rows[:100])
+    assert (detector.predict(rows[:100]) == -1).sum() == 10
+
+
 class NoNumber(Rule):
     def __call__(self, scores, y=None):
         return float("nan")
