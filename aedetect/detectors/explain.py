@@ -176,14 +176,15 @@ class _Repair:
     def __init__(self, detector: Any, X: Any) -> None:
         self.encoder, self.observed = _encoder(detector), _observed(detector, X)
         inner = unwrapped(detector)
-        self.names = None
         if self.encoder is None:
-            self.names = X.columns if isinstance(X, pd.DataFrame) else None
-            self.detector, self.Z = inner, self.observed.to_numpy(np.float64)
-            self.origin = np.arange(self.Z.shape[1])
+            self.detector, Z, given = inner, self.observed, X
+            self.origin = np.arange(Z.shape[1])
         else:
-            self.detector, self.Z = inner[1:], self.encoder.transform(X)
-            self.origin = self.encoder.origin_
+            self.detector, Z = inner[1:], self.encoder.transform(X)
+            self.origin, given = self.encoder.origin_, Z
+        given = given.to_pandas() if hasattr(given, "to_pandas") else given
+        self.names = given.columns if isinstance(given, pd.DataFrame) else None
+        self.Z = np.asarray(Z, np.float64)
         self.n_columns, self.offset = self.observed.shape[1], threshold_of(detector)
 
     def part(self, rows: np.ndarray) -> Self:
