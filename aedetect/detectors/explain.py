@@ -177,6 +177,7 @@ class _Repair:
         self.encoder, self.observed = _encoder(detector), _observed(detector, X)
         inner = unwrapped(detector)
         if self.encoder is None:
+            self.observed = _numbers(self.observed)
             self.detector, Z, given = inner, self.observed, X
             self.origin = np.arange(Z.shape[1])
         else:
@@ -273,11 +274,13 @@ def told(detector: Any, X: Any) -> tuple[np.ndarray, pd.DataFrame, np.ndarray, p
     """
     inner = unwrapped(detector)
     (scores, errors), expected = scored(inner, X), rebuilt(inner, X)
-    frame, encoder = _observed(detector, X), _encoder(detector)
+    frame, encoder, expected = _observed(detector, X), _encoder(detector), np.asarray(expected)
     if encoder is not None:
         errors = _folded(errors, encoder.origin_)
+    elif expected.dtype.kind == "f":
+        frame = _numbers(frame)
     total = np.maximum(errors.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    return scores, frame, errors / total, pd.DataFrame(np.asarray(expected), columns=frame.columns)
+    return scores, frame, errors / total, pd.DataFrame(expected, columns=frame.columns)
 
 
 def _observed(detector: Any, X: Any) -> pd.DataFrame:
@@ -285,6 +288,12 @@ def _observed(detector: Any, X: Any) -> pd.DataFrame:
     if (encoder := _encoder(detector)) is not None:
         return encoder.values(X)
     return as_frame(X if hasattr(X, "columns") else readable(X))[0]
+
+
+def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Text, as files hold numbers, as the numbers that it says."""
+    texts = frame.select_dtypes(exclude=["number", "bool"]).columns
+    return frame.astype(dict.fromkeys(texts, np.float64))
 
 
 def _folded(errors: np.ndarray, origin: np.ndarray) -> np.ndarray:
