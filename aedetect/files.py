@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ENDINGS = [getattr(signal, f"SIG{name}", None) for name in ("INT", "TERM", "HUP")]
 
@@ -35,7 +36,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise OSError(f"{path} is not a regular file")
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
-    with _signals_unwind():
+    with signals_unwind():
         try:
             with _named(path):
                 temporary.touch(mode=0o600, exist_ok=False)
@@ -56,29 +57,43 @@ def _named(path: Path) -> Iterator[None]:
         raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
+_usual: dict[int, Any] = {}  # handlers that are replaced while blocks that unwind are open
+_open: list[None] = []  # one for each block
+_caught: list[int] = []
+
+
 @contextmanager
-def _signals_unwind() -> Iterator[None]:
-    """Let a signal that would end the process raise within the block, and end it afterwards."""
-    caught: list[int] = []
+def signals_unwind() -> Iterator[None]:
+    """Let a signal that would end the process raise within the block, and end it afterwards.
 
-    def unwind(number: int, _frame: object) -> None:
-        if not caught:  # a second signal must not stop the cleaning up
-            caught.append(number)
-            raise SystemExit(128 + number)
-
-    usual = (signal.SIG_DFL, signal.default_int_handler)
-    in_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
-    replaced = {s: signal.getsignal(s) for s in ENDINGS if s and in_main}
-    replaced = {s: handler for s, handler in replaced.items() if handler in usual}
+    Blocks may overlap, as that of a generator does with others: the last to end is the end.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no other may set handlers
+        yield
+        return
+    _open.append(None)
     try:
-        for s in replaced:
-            signal.signal(s, unwind)
+        for s in filter(None, ENDINGS):
+            if signal.getsignal(s) in (signal.SIG_DFL, signal.default_int_handler):
+                _usual[s] = signal.signal(s, _unwind)
         yield
     finally:
-        for s, handler in replaced.items():
-            signal.signal(s, handler)
-        if caught:
-            signal.raise_signal(caught[0])
+        _open.pop()
+        if not _open:
+            _end_unwinding()
+
+
+def _unwind(number: int, _frame: object) -> None:
+    if not _caught:  # a second signal must not stop the cleaning up
+        _caught.append(number)
+        raise SystemExit(128 + number)
+
+
+def _end_unwinding() -> None:
+    while _usual:
+        signal.signal(*_usual.popitem())
+    if _caught:
+        signal.raise_signal(_caught.pop())
 
 
 def _umask() -> int:

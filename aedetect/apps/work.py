@@ -15,8 +15,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ..detectors.anomaly import AnomalyDetector
+from ..detectors.conformal import ConformalDetector
 from ..detectors.explain import explain, explain_rows
-from ..detectors.inside import fact
+from ..detectors.inside import calibration_of, fact, inwards
 from ..detectors.kernel import KernelAutoencoder
 from ..detectors.pca import PCADetector
 from ..detectors.rules import EmpiricalNull
@@ -25,6 +26,7 @@ from ..tables.columns import GOES_ON, Time
 from ..tables.encoder import TableEncoder
 from ..tables.text import brief, listed
 from ..tables.writing import csv_file
+from .report.content import without_wrapper
 from .saved import load, save
 from .truth import Truth, agreement
 
@@ -168,14 +170,14 @@ def scored(
 ) -> Found:
     """Score a table with a model, some rows at a time."""
     first = next(frames)
-    pipeline = load(model)
-    known = getattr(pipeline[-1], "calibration_scores_", None)
+    detector = _loaded(model)
+    known, alarms = calibration_of(detector), _false_alarms(detector)
     truth = None if label is None else Truth(label, outlier, normal)
 
     def parts() -> Iterator[tuple[pd.DataFrame, np.ndarray | None]]:
         for frame in chain([first], frames):
             outliers = None if truth is None else truth(frame)
-            rows = explain_rows(pipeline, frame if label is None else without(frame, [label]))
+            rows = explain_rows(detector, frame if label is None else without(frame, [label]))
             if known is not None:
                 rows.insert(2, "p_value", p_values(rows["score"].to_numpy(), known))
             yield rows, outliers
@@ -183,17 +185,39 @@ def scored(
             truth.check()
 
     def verdict(k: int, n: int) -> str:
-        expected = f" Of {n} normal rows, about {FALSE_ALARMS * n:.0f} would be."
-        return f"{table}: {k} of {n} rows flagged." + (expected if known is not None else "")
+        expected = (
+            "" if alarms is None else f" Of {n} normal rows, about {alarms * n:.0f} would be."
+        )
+        return f"{table}: {k} of {n} rows flagged.{expected}"
 
     return Found(parts(), verdict, [*first.attrs.get("notes", [])])
+
+
+def _loaded(model: Path) -> Any:
+    """A detector from a file, one that can explain its rows."""
+    detector = load(model)
+    without_wrapper(detector)
+    return detector
+
+
+def _false_alarms(detector: Any) -> float | None:
+    """The share of normal rows that is flagged, if it was asked for or can be told."""
+    known = calibration_of(detector)
+    if known is None:
+        return None
+    judge = next(part for part in inwards(detector) if hasattr(part, "offset_"))
+    if judge.offset_ == -np.inf:
+        return 0.0
+    if isinstance(judge, ConformalDetector):
+        return judge.alpha
+    return float(p_values(np.nextafter(judge.offset_, -np.inf), known))
 
 
 def explained(
     table: Path, frames: Iterator[pd.DataFrame], model: Path, row: int, top: int
 ) -> tuple[pd.DataFrame, str]:
     """What is strange in a row, and whether it is flagged."""
-    n, detector = 0, load(model)
+    n, detector = 0, _loaded(model)
     for frame in frames:
         if row <= n + len(frame):
             start = max(row - 1 - n - AROUND, 0)

@@ -176,14 +176,16 @@ class _Repair:
     def __init__(self, detector: Any, X: Any) -> None:
         self.encoder, self.observed = _encoder(detector), _observed(detector, X)
         inner = unwrapped(detector)
-        self.names = None
         if self.encoder is None:
-            self.names = X.columns if isinstance(X, pd.DataFrame) else None
-            self.detector, self.Z = inner, self.observed.to_numpy(np.float64)
-            self.origin = np.arange(self.Z.shape[1])
+            self.observed = _numbers(self.observed)
+            self.detector, Z, given = inner, self.observed, X
+            self.origin = np.arange(Z.shape[1])
         else:
-            self.detector, self.Z = inner[1:], self.encoder.transform(X)
-            self.origin = self.encoder.origin_
+            self.detector, Z = inner[1:], self.encoder.transform(X)
+            self.origin, given = self.encoder.origin_, Z
+        given = given.to_pandas() if hasattr(given, "to_pandas") else given
+        self.names = given.columns if isinstance(given, pd.DataFrame) else None
+        self.Z = np.asarray(Z, np.float64)
         self.n_columns, self.offset = self.observed.shape[1], threshold_of(detector)
 
     def part(self, rows: np.ndarray) -> Self:
@@ -272,11 +274,13 @@ def told(detector: Any, X: Any) -> tuple[np.ndarray, pd.DataFrame, np.ndarray, p
     """
     inner = unwrapped(detector)
     (scores, errors), expected = scored(inner, X), rebuilt(inner, X)
-    frame, encoder = _observed(detector, X), _encoder(detector)
+    frame, encoder, expected = _observed(detector, X), _encoder(detector), np.asarray(expected)
     if encoder is not None:
         errors = _folded(errors, encoder.origin_)
+    elif expected.dtype.kind == "f":
+        frame = _numbers(frame)
     total = np.maximum(errors.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    return scores, frame, errors / total, pd.DataFrame(np.asarray(expected), columns=frame.columns)
+    return scores, frame, errors / total, pd.DataFrame(expected, columns=frame.columns)
 
 
 def _observed(detector: Any, X: Any) -> pd.DataFrame:
@@ -284,6 +288,12 @@ def _observed(detector: Any, X: Any) -> pd.DataFrame:
     if (encoder := _encoder(detector)) is not None:
         return encoder.values(X)
     return as_frame(X if hasattr(X, "columns") else readable(X))[0]
+
+
+def _numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Text, as files hold numbers, as the numbers that it says."""
+    texts = frame.select_dtypes(exclude=["number", "bool"]).columns
+    return frame.astype(dict.fromkeys(texts, np.float64))
 
 
 def _folded(errors: np.ndarray, origin: np.ndarray) -> np.ndarray:

@@ -32,6 +32,14 @@ def threshold_of(detector: Any) -> float:
     return float(fact(detector, "offset_"))
 
 
+def calibration_of(detector: Any) -> np.ndarray | None:
+    """Scores of rows that were not learned from, if there are any on the scale of its scores."""
+    if fact(detector, "method") == "jackknife+":
+        return None  # its scores are p-values; each of these is of a model of its own
+    known: np.ndarray | None = fact(detector, "calibration_scores_")
+    return known
+
+
 def unwrapped(detector: Any) -> Any:
     """The detector that scores, behind all steps on the way to it; without wrappers."""
     steps = list(_steps_to(detector))

@@ -118,7 +118,8 @@ class Tail(Rule):
 
     A generalised Pareto distribution is fitted to the excesses of the largest errors over the
     quantile `start`. A quantile of that distribution is the threshold; it may lie beyond all
-    errors seen.
+    errors seen. Where a share `alpha` reaches to below the tail, as of errors many of which are
+    equal, the threshold is a quantile of all errors.
 
     Parameters
     ----------
@@ -150,6 +151,8 @@ class Tail(Rule):
             return find_threshold(scores, self.alpha)
         above = np.quantile(-scores, self.start)
         excess = -scores[-scores > above] - above
+        if self.alpha * len(scores) >= max(len(excess), 1):  # among ties, not in the tail
+            return find_threshold(scores, self.alpha)
         if len(excess) < 10:
             raise ValueError(
                 f"{len(excess)} of {len(scores)} scores are beyond the quantile start={self.start}"

@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..params import check
+from .inside import calibration_of
 from .rules import Quantile, Rule
 from .wrapper import Wrapper, scores_by
 
@@ -73,14 +74,12 @@ class Threshold(Wrapper):
         estimator = self._known() if self.prefit else self._unfitted().fit(X)
         scores = None
         if rule.of_unseen and not self.prefit:
-            scores = getattr(_last(estimator), "calibration_scores_", None)
+            scores = calibration_of(estimator)
         if scores is None:
             scores = scores_by(estimator, X)
         offset = rule(scores, None if y is None else np.asarray(y))
+        if np.isnan(offset):
+            raise ValueError(f"rule={rule} found NaN from {len(scores)} scores; expected a number.")
         self._keep(estimator)
         self.offset_ = offset
         return self
-
-
-def _last(estimator: Any) -> Any:
-    return estimator[-1] if hasattr(estimator, "steps") else estimator

@@ -4,7 +4,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..detectors.inside import fact
+from ..detectors.inside import calibration_of, fact
 from ..detectors.wrapper import scores_by
 from .canvas import BLACK, SMALL, Display, ends_of, finite, kinds_of, log_ticks
 
@@ -81,14 +81,11 @@ class ScoreDisplay(Display):
         ValueError
             If `y` holds other labels.
         """
-        calibration = None
-        if fact(detector, "method") != "jackknife+":  # its scores of calibration rows differ
-            calibration = fact(detector, "calibration_scores_")
         return cls.from_predictions(
             scores_by(detector, X),
             y,
             offset=fact(detector, "offset_"),
-            calibration_scores=calibration,
+            calibration_scores=calibration_of(detector),
             ax=ax,
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..files import signals_unwind
 from .dialect import DELIMITERS
 from .formats import (
     Reading,
@@ -136,7 +137,7 @@ def _no_short_end(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 @contextmanager
 def _standard_input() -> Iterator[Path]:
     """A copy, as a file is read more than once."""
-    with tempfile.TemporaryDirectory() as folder:
+    with signals_unwind(), tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "standard input")
         with copy.open("wb") as file:
             while block := sys.stdin.buffer.read(2**20):

@@ -479,6 +479,41 @@ def test_signals_while_writing_leave_nothing(signals, ended_by, content, tmp_pat
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("out.csv", content)]
 
 
+INPUT_INTERRUPTED = r"""
+import io, os, signal, sys
+from pathlib import Path
+from types import SimpleNamespace
+from aedetect.files import whole_file
+from aedetect.tables.reading import Reading, read_parts
+
+def end():
+    assert list(Path(os.environ["TMPDIR"]).iterdir())
+    os.kill(os.getpid(), signal.SIGTERM)
+
+class Endless(io.BytesIO):
+    def read(self, size):
+        end()
+
+lines = io.BytesIO(b"a,b\n" + b"1,2\n" * 9)
+sys.stdin = SimpleNamespace(buffer=Endless() if sys.argv[1] == "copied" else lines)
+parts = read_parts("-", Reading(None, None, None, (), 2**20), 8)
+next(parts)
+if sys.argv[1] == "read":
+    end()
+with whole_file(Path(os.environ["TMPDIR"], "out.csv")):
+    list(parts)
+    end()
+"""
+
+
+@pytest.mark.parametrize("when", ["copied", "read", "written"])
+def test_a_signal_while_standard_input_is_used_leaves_nothing(when, tmp_path):
+    child = [sys.executable, "-c", INPUT_INTERRUPTED, when]
+    result = subprocess.run(child, capture_output=True, env=os.environ | {"TMPDIR": str(tmp_path)})
+    assert (result.returncode, result.stderr) == (-signal.SIGTERM, b"")
+    assert not list(tmp_path.iterdir())
+
+
 def test_demo_reaches_its_figure(tmp_path):
     result = run("demo", "--output-dir", tmp_path / "demo")
     assert result.exit_code == 0, result.output

@@ -10,8 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from sklearn.base import clone
 
-from aedetect import AnomalyDetector
+from aedetect import (
+    AnomalyDetector,
+    ConformalDetector,
+    PCADetector,
+    Quantile,
+    TableEncoder,
+    Threshold,
+    make_detector,
+    save,
+)
 from aedetect.apps.cli import main
 from aedetect.apps.show import show
 
@@ -112,6 +122,45 @@ def test_a_single_row_is_scored(mixed, scorer, tmp_path):
     table = tmp_path / "one.csv"
     pd.read_csv(mixed).head(1).to_csv(table, index=False)
     assert "of 1 rows flagged" in run("score", table, "--model", scorer).stderr
+
+
+CALIBRATED = ConformalDetector(estimator=PCADetector(contamination=0.2), random_state=0)
+UNCALIBRATED = PCADetector(contamination=0.2)
+MODELS = {  # and how many of 300 normal rows are flagged, where that is known
+    "bare": (PCADetector(), 9),
+    "of a share": (UNCALIBRATED, None),
+    "in a pipeline": (make_detector(UNCALIBRATED), None),
+    "conformal": (CALIBRATED, 15),
+    "conformal in a pipeline": (make_detector(CALIBRATED), 15),
+    "conformal around one": (ConformalDetector(estimator=make_detector(PCADetector())), 15),
+    "by a rule": (Threshold(estimator=PCADetector(), rule=Quantile(share=0.2)), 61),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_models_of_any_form_score_and_explain(kind, tmp_path, rng):
+    detector, expected = MODELS[kind]
+    table, model = tmp_path / "table.csv", tmp_path / "model"
+    frame = pd.DataFrame(rng.normal(size=(300, 4)).round(3), columns=list("abcd"))
+    frame.to_csv(table, index=False)
+    save(clone(detector).fit(frame), model)
+    result = run("score", table, "--model", model, "--top", 1, "--format", "json")
+    told = json.loads(result.stdout)
+    assert isinstance(told["observed_1"], float)
+    assert ("p_value" in told) == (expected is not None)
+    summary = "" if expected is None else f" Of 300 normal rows, about {expected} would be."
+    assert result.stderr.endswith(f"rows flagged.{summary}\n")
+    explained = run("explain", table, "--model", model, "--row", told["row"], "--top", 1).stdout
+    assert explained.split()[-1] in ("high", "low")
+
+
+def test_a_model_that_scores_no_rows_is_named(mixed, tmp_path):
+    save(TableEncoder().fit(pd.read_csv(mixed)), tmp_path / "model")
+    for command in (["score"], ["explain", "--row", "1"]):
+        arguments = [*command, str(mixed), "--model", str(tmp_path / "model")]
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 2
+        assert "detector=TableEncoder(); expected a fitted detector" in result.stderr
 
 
 def test_neither_the_model_nor_the_table_is_replaced(mixed, scorer, tmp_path):

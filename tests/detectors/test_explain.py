@@ -113,6 +113,25 @@ def test_rows_that_are_scored_are_explained(table, form, rng):
     assert changes["observed"][changes["row"] == 3].tolist() == [X[3, 1]]
 
 
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+def test_changes_do_not_depend_on_what_steps_put_out(output, rng):
+    table = pd.DataFrame(rng.normal(size=(200, 4)), columns=list("abcd"))
+    detector = make_detector(PCADetector(latent_dim=2, contamination=0.2))
+    expected = nearest_normal(detector.fit(table), table)
+    assert len(expected) >= 40
+    named = detector.set_output(transform=output).fit(table)
+    pd.testing.assert_frame_equal(nearest_normal(named, table), expected)
+
+
+def test_text_that_says_numbers_is_told_as_numbers(rng):
+    X = rng.normal(size=(200, 1)) * [1, 2, -1] + 0.1 * rng.normal(size=(200, 3))
+    detector = PCADetector(latent_dim=1).fit(pd.DataFrame(X, columns=list("abc")))
+    table = pd.DataFrame([[1.0, 20.0, -1.0], [1.0, -20.0, -1.0]], columns=list("abc"))
+    text = table.astype(str)
+    pd.testing.assert_frame_equal(explain(detector, text), explain(detector, table))
+    pd.testing.assert_frame_equal(nearest_normal(detector, text), nearest_normal(detector, table))
+
+
 def test_a_masked_value_is_a_missing_one(rng):
     X = rng.standard_normal((200, 1)) * [1, 1, -1, 1] + 0.1 * rng.standard_normal((200, 4))
     told = explain(PCADetector(latent_dim=1).fit(X), np.ma.masked_equal(X, X[3, 1]), top=4)

@@ -32,6 +32,7 @@ from aedetect import (
     Threshold,
     Tukey,
 )
+from aedetect.detectors.rules import Rule
 from aedetect.metrics import OutlierScorer
 from aedetect.rows.null import null_p_values, null_p_values_of_cells
 
@@ -197,6 +198,30 @@ def test_tails_are_extrapolated(draw, quantile, rng):
         assert -Tail(alpha=alpha)(-error) == pytest.approx(quantile(alpha), rel=0.2)
     with pytest.raises(ValueError, match="Tail needs at least 10"):
         Tail(alpha=1e-3)(-error[:20])
+
+
+@pytest.mark.parametrize("n_below", [1, 9, 30])
+def test_a_share_that_reaches_beyond_the_tail_ends_at_ties(n_below, rng):
+    scores = np.zeros(1000)
+    scores[:n_below] = -rng.exponential(size=n_below) - 1
+    for rule in (Tail(alpha=0.05), Tail(alpha=n_below / 1000)):
+        np.testing.assert_array_equal(scores < rule(scores), scores < 0)
+
+
+def test_a_rule_takes_p_values_where_these_are_the_scores(rows):
+    inner = ConformalDetector(estimator=LikePyOD(), method="jackknife+")
+    detector = Threshold(estimator=inner, rule=Quantile(share=0.1)).fit(rows[:100])
+    assert (detector.predict(rows[:100]) == -1).sum() == 10
+
+
+class NoNumber(Rule):
+    def __call__(self, scores, y=None):
+        return float("nan")
+
+
+def test_a_rule_that_finds_no_number_is_named(rows):
+    with pytest.raises(ValueError, match=r"rule=NoNumber\(\) found NaN from 1200 scores"):
+        Threshold(estimator=LikePyOD(), rule=NoNumber()).fit(rows)
 
 
 def test_an_alert_budget_is_kept(rng):
