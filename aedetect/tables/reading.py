@@ -102,7 +102,10 @@ def read_parts(
     """
     if str(path) == "-":
         with _standard_input() as copy:
-            yield from read_parts(copy, how, n_cells)
+            try:
+                yield from read_parts(copy, how, n_cells)
+            except ValueError as error:  # the copy's folder says nothing to anybody
+                raise ValueError(str(error).replace(str(copy), "standard input")) from error
         return
     path = Path(path)
     _refuse_path(path)
@@ -136,13 +139,15 @@ def _no_short_end(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 @contextmanager
 def _standard_input() -> Iterator[Path]:
-    """A copy, as a file is read more than once."""
+    """A copy, as a file is read more than once; with a suffix where it is gzipped."""
     with signals_unwind(), tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "standard input")
         with copy.open("wb") as file:
             while block := sys.stdin.buffer.read(2**20):
                 file.write(block)
-        yield copy
+        with copy.open("rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+        yield copy.rename(copy.with_suffix(".gz")) if zipped else copy
 
 
 def _refuse_path(path: Path) -> None:

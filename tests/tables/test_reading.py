@@ -1,5 +1,6 @@
 """Files of tables, as they come."""
 
+import gzip
 import io
 import sys
 from pathlib import Path
@@ -177,10 +178,17 @@ def test_what_to_install_is_named(suffix, module, table, tmp_path, monkeypatch):
         read_table(path)
 
 
-def test_standard_input(table, monkeypatch):
-    text = table.to_csv(index=False).encode()
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+def test_standard_input(packed, table, monkeypatch):
+    text = packed(table.to_csv(index=False).encode())
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
     np.testing.assert_array_equal(numbers(read_table("-")), numbers(table))
+
+
+def test_standard_input_is_called_that(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a,b\n1,2,3\n")))
+    with pytest.raises(ValueError, match="^standard input cannot be read as delimited text"):
+        read_table("-")
 
 
 def test_texts_that_mean_a_gap(tmp_path):
