@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 ENDINGS = [getattr(signal, f"SIG{name}", None) for name in ("INT", "TERM", "HUP")]
 
@@ -57,43 +56,29 @@ def _named(path: Path) -> Iterator[None]:
         raise OSError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-_usual: dict[int, Any] = {}  # handlers that are replaced while blocks that unwind are open
-_open: list[None] = []  # one for each block
-_caught: list[int] = []
-
-
 @contextmanager
 def signals_unwind() -> Iterator[None]:
-    """Let a signal that would end the process raise within the block, and end it afterwards.
+    """Let a signal that would end the process raise within the block, and end it afterwards."""
+    caught: list[int] = []
 
-    Blocks may overlap, as that of a generator does with others: the last to end is the end.
-    """
-    if threading.current_thread() is not threading.main_thread():  # no other may set handlers
-        yield
-        return
-    _open.append(None)
+    def unwind(number: int, _frame: object) -> None:
+        if not caught:  # a second signal must not stop the cleaning up
+            caught.append(number)
+            raise SystemExit(128 + number)
+
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    in_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    replaced = {s: signal.getsignal(s) for s in ENDINGS if s and in_main}
+    replaced = {s: handler for s, handler in replaced.items() if handler in usual}
     try:
-        for s in filter(None, ENDINGS):
-            if signal.getsignal(s) in (signal.SIG_DFL, signal.default_int_handler):
-                _usual[s] = signal.signal(s, _unwind)
+        for s in replaced:
+            signal.signal(s, unwind)
         yield
     finally:
-        _open.pop()
-        if not _open:
-            _end_unwinding()
-
-
-def _unwind(number: int, _frame: object) -> None:
-    if not _caught:  # a second signal must not stop the cleaning up
-        _caught.append(number)
-        raise SystemExit(128 + number)
-
-
-def _end_unwinding() -> None:
-    while _usual:
-        signal.signal(*_usual.popitem())
-    if _caught:
-        signal.raise_signal(_caught.pop())
+        for s, handler in replaced.items():
+            signal.signal(s, handler)
+        if caught:
+            signal.raise_signal(caught[0])
 
 
 def _umask() -> int:

@@ -4,6 +4,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -277,7 +278,8 @@ def _read(table: Path, options: dict[str, Any]) -> Any:
     """Read a table before anything heavy is loaded; what says how is taken out of the options."""
     from ..tables.reading import read_table
 
-    return read_table(table, **_taken(READING, options))
+    with _file(table) as path:
+        return read_table(path, **_taken(READING, options))
 
 
 def _read_parts(table: Path, options: dict[str, Any]) -> Iterator[Any]:
@@ -285,8 +287,24 @@ def _read_parts(table: Path, options: dict[str, Any]) -> Iterator[Any]:
     from ..tables import reading
 
     how = reading.Reading(**_taken(READING, options))
-    parts = reading.read_parts(table, how, reading.PART)
-    return chain([next(parts)], parts)
+    with _file(table) as path:
+        parts = reading.read_parts(path, how, reading.PART)
+        return chain([next(parts)], parts)
+
+
+@contextmanager
+def _file(table: Path) -> Iterator[Path]:
+    """Where a table is read from: "-" is standard input, kept until the command ends."""
+    from ..tables.reading import standard_input
+
+    if str(table) != "-":
+        yield table
+        return
+    copy = click.get_current_context().with_resource(standard_input())
+    try:
+        yield copy
+    except ValueError as error:  # nobody knows of the copy
+        raise ValueError(str(error).replace(str(copy), "standard input")) from error
 
 
 def _taken(names: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from pandas.api.types import infer_dtype, is_datetime64_any_dtype, is_numeric_dt
 from ..warn import warn
 
 MISSING = ("", "?", "-", "na", "n/a", "#n/a", "nan", "null", "none")  # in any case
-MONEY = "[$€£¥₹]|EUR|USD|GBP|CHF|JPY"
-UNIT = re.compile(rf"^([-+]?)({MONEY})\s*|\s*(%|{MONEY})$")
-THOUSANDS = re.compile(r"^[-+]?\d{1,3}(,\d{3})+(\.\d+)?$")
+SIGNS, CODES = "[$€£¥₹]", "EUR|USD|GBP|CHF|JPY"  # codes stand apart: "GBP101" may be a key
+UNIT = re.compile(rf"^([-+]?)(?:{SIGNS}\s*|(?:{CODES})\s+)|(?:\s*(?:%|{SIGNS})|\s+(?:{CODES}))$")
+CURRENCY = re.compile(rf"{SIGNS}|{CODES}")
+THOUSANDS = re.compile(r"^[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$")
 GROUPED = r"[1-9]\d{0,2}(\.\d{3})+"
 DECIMAL_COMMA = re.compile(rf"^[-+]?({GROUPED}|\d+)?(,\d+)?(e[-+]?\d+)?$", re.IGNORECASE)
 DATES = ("%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%d %b %Y", "%b %d, %Y")
@@ -32,12 +33,16 @@ def as_text(column: pd.Series) -> np.ndarray:
 
 def is_truth(column: pd.Series) -> bool:
     """Whether all given cells are booleans."""
-    return infer_dtype(column) == "boolean"
+    return infer_dtype(_different(column)) == "boolean"
 
 
 def is_duration(column: pd.Series) -> bool:
     """Whether all given cells are spans of time."""
-    return infer_dtype(column) in ("timedelta", "timedelta64")
+    return infer_dtype(_different(column)) in ("timedelta", "timedelta64")
+
+
+def _different(column: pd.Series) -> Any:
+    return getattr(column.dtype, "categories", column)
 
 
 DIGITS = 308  # of the largest float64
@@ -47,12 +52,13 @@ def as_numbers(column: pd.Series, decimal: str = ".") -> tuple[np.ndarray, np.nd
     """Cells as float64, NaN where one is missing or no number, and which ones are no numbers.
 
     Text may have a thousands separator, a per cent sign or a currency: "1,234.5", "5 %", "$3".
-    With a decimal comma, "1.234" has a separator, too. Durations are in seconds.
+    With a decimal comma, "1.234" has a separator, too. Amounts in several currencies are no
+    numbers, as they cannot be compared. Durations are in seconds.
     """
     if is_datetime64_any_dtype(column.dtype):
         return np.full(len(column), np.nan), column.notna().to_numpy()
     if is_duration(column):
-        column = pd.to_timedelta(column).dt.total_seconds()
+        column = pd.to_timedelta(column.astype(object)).dt.total_seconds()
     if is_numeric_dtype(column.dtype) and not is_truth(column):
         return column.to_numpy(np.float64, na_value=np.nan), np.zeros(len(column), bool)
     cells = column.to_numpy(object)
@@ -63,6 +69,8 @@ def as_numbers(column: pd.Series, decimal: str = ".") -> tuple[np.ndarray, np.nd
     others = np.flatnonzero(unread & column.notna().to_numpy())
     texts = as_text(column.iloc[others])
     plain = [None if text is None else _plain(text, decimal) for text in texts]
+    if len(_currencies(texts)) > 1:
+        plain = list(texts)
     numbers[others] = _numbers(np.array(plain, object))
     for i, text in zip(others, plain, strict=True):
         if text is not None and len(text) > DIGITS and text.isdecimal():  # old pandas gives up
@@ -82,9 +90,15 @@ def _numbers(cells: np.ndarray) -> np.ndarray:
 
 def _plain(text: str, decimal: str) -> str:
     text = UNIT.sub(r"\1", text)
-    if decimal == ",":
-        return text.replace(".", "").replace(",", ".") if DECIMAL_COMMA.match(text) else text
+    if decimal == "," and DECIMAL_COMMA.match(text):
+        return text.replace(".", "").replace(",", ".")
     return text.replace(",", "") if THOUSANDS.match(text) else text
+
+
+def _currencies(texts: np.ndarray) -> set[str]:
+    units = (UNIT.search(text) for text in texts if text is not None)
+    found = (CURRENCY.search(unit.group()) for unit in units if unit)
+    return {currency.group() for currency in found if currency}
 
 
 def _number(cell: Any) -> float:
@@ -148,11 +162,13 @@ def is_zone(name: str) -> bool:
 def as_times(column: pd.Series, form: str) -> np.ndarray:
     """Cells as days since 1970 in float64, NaN where one is missing or no time in that format.
 
-    Without a format, text has the year first: anything else could be read in two ways.
+    Without a format, text may have any that cannot be read in two ways.
     """
     cells: Any = column
     if not is_datetime64_any_dtype(column.dtype):
         cells = pd.Series(as_text(column))
-    times = pd.to_datetime(cells, format=form or "ISO8601", errors="coerce", utc=True)
+        form, told = form or time_format(column) or "ISO8601", bool(form)
+        form = "ISO8601" if form.startswith(("%d/%m", "%m/%d")) and not told else form
+    times = pd.to_datetime(cells, format=form or None, errors="coerce", utc=True)
     microseconds = times.dt.tz_localize(None).dt.as_unit("us").to_numpy()  # nanoseconds end in 2262
     return np.asarray((microseconds - np.datetime64(0, "us")) / np.timedelta64(1, "D"))

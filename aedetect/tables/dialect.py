@@ -19,7 +19,7 @@ LOOKED_AT = 1000  # rows that tell whether there is a header
 MAX_HEADER = 2**24  # characters of a line, before anything else of a file is known
 NUMBER = re.compile(r"^\s*[-+]?[\d.,]*\d[\d.,]*(e[-+]?\d+)?\s*%?$", re.IGNORECASE)
 COMMA = re.compile(r"^\s*[-+]?(\d{1,3}(\.\d{3})+|\d+),\d+\s*$")
-GROUPS = re.compile(r"^\s*[-+]?\d{1,3}(,\d{3})+\s*$")  # "1,234" may be one number or the other
+GROUPS = re.compile(r"^[-+]?[1-9]\d{0,2}(,\d{3})+$")
 POINT = re.compile(r"^\s*[-+]?\d*\.\d+(e[-+]?\d+)?\s*$", re.IGNORECASE)
 BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -99,16 +99,16 @@ def _bare(cell: str) -> str:
 def _decimal_of(cells: list[str], delimiter: str) -> str:
     """What comes before decimals; "" where no cell tells.
 
-    "1,234,567" has no decimals. "1,234" has some between semicolons, which leave the comma to them.
+    "2,5" has a decimal comma, "1,234,567" and "2.5" have none. "1,234" tells only between
+    semicolons: who writes them leaves the comma to decimals.
     """
-    commas = [cell for cell in cells if COMMA.match(cell)]
-    points = sum(map(bool, map(POINT.match, cells)))
-    grouped = [cell for cell in cells if GROUPS.match(cell)]
-    in_groups = any(cell.count(",") > 1 for cell in grouped)
-    told = delimiter == ";" or any(not GROUPS.match(cell) for cell in commas)
-    if delimiter != "," and len(commas) > points and told and not in_groups:
-        return ","
-    return "." if points or grouped or delimiter == "," else ""
+    in_groups = [cell for cell in cells if GROUPS.match(cell)]
+    commas = sum(bool(COMMA.match(cell)) for cell in cells if not GROUPS.match(cell))
+    others = sum(bool(POINT.match(cell)) for cell in cells)
+    others += sum(cell.count(",") > 1 for cell in in_groups)
+    if delimiter == "," or others > commas:
+        return "."
+    return "," if commas or (in_groups and delimiter == ";") else ""
 
 
 def _open(path: Path, zipped: bool, *args: Any, **kwargs: Any) -> Any:

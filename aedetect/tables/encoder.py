@@ -310,16 +310,18 @@ def _row(frame: pd.DataFrame, marked: np.ndarray) -> int:
 def _warn_of_unseen(kind: Category, texts: np.ndarray) -> None:
     given = texts[texts != UNKNOWN]
     if len(given) >= FEW and not {*given} & {*kind.categories}:
+        usual = brief(kind.categories[0])
         warn(
-            f"Column {brief(kind.name)!r}: none of its {len(given)} texts, such as "
-            f"{brief(given[0])!r}, was there when the encoder was fitted; all count as rare."
+            f"Column {brief(kind.name)!r} holds no text that was there when the encoder was "
+            f"fitted, such as {usual!r}; all count as rare."
         )
 
 
 def _warn_of_cells(frame: pd.DataFrame, column: pd.Series, kind: Column, wrong: np.ndarray) -> None:
     if wrong.any():
         cell, held = column[wrong].iloc[0], f"{type(kind).__name__.lower()}s"
-        held += f" up to {LARGEST:g}" if isinstance(kind, Number) else ""
+        if isinstance(kind, Number) and not np.isnan(kind.read(column[wrong])[0][0]):
+            held += f" up to {LARGEST:g}"
         warn(
             f"Column {brief(kind.name)!r}: {wrong.sum()} cells are no {held} and count as missing, "
             f"such as {brief(str(cell))!r} in row {_row(frame, wrong)}."

@@ -43,7 +43,7 @@ def read_table(
     Parameters
     ----------
     path : path
-        The suffix gives the format; any other file is delimited text. "-" is standard input.
+        The suffix gives the format; any other file is delimited text.
     delimiter : str, optional
         Between the fields of a text file; noticed by default.
     header : bool, optional
@@ -89,7 +89,7 @@ def read_parts(
     Parameters
     ----------
     path : path
-        Of the table, or "-".
+        Of the table.
     how : Reading
         The size counts only where a table is read at once.
     n_cells : int or None
@@ -100,13 +100,6 @@ def read_parts(
     DataFrame
         At least one row. ``attrs["first_row"]`` says how many rows came before.
     """
-    if str(path) == "-":
-        with _standard_input() as copy:
-            try:
-                yield from read_parts(copy, how, n_cells)
-            except ValueError as error:  # the copy's folder says nothing to anybody
-                raise ValueError(str(error).replace(str(copy), "standard input")) from error
-        return
     path = Path(path)
     _refuse_path(path)
     read = READERS.get(path.suffix.lower(), read_text)
@@ -138,8 +131,15 @@ def _no_short_end(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 
 @contextmanager
-def _standard_input() -> Iterator[Path]:
-    """A copy, as a file is read more than once; with a suffix where it is gzipped."""
+def standard_input() -> Iterator[Path]:
+    """A copy, as a file is read more than once; with a suffix where it is gzipped.
+
+    A signal that ends the process within the block leaves nothing of it.
+
+    Yields
+    ------
+    Path
+    """
     with signals_unwind(), tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "standard input")
         with copy.open("wb") as file:

@@ -483,26 +483,22 @@ INPUT_INTERRUPTED = r"""
 import io, os, signal, sys
 from pathlib import Path
 from types import SimpleNamespace
+from aedetect.apps.cli import main
 from aedetect.files import whole_file
-from aedetect.tables.reading import Reading, read_parts
+from aedetect.tables import reading
 
-def end():
+def end(*args, **kwargs):
     assert list(Path(os.environ["TMPDIR"]).iterdir())
     os.kill(os.getpid(), signal.SIGTERM)
 
-class Endless(io.BytesIO):
-    def read(self, size):
+def end_writing(*args, **kwargs):
+    with whole_file(Path(os.environ["TMPDIR"], "out.csv")):
         end()
 
 lines = io.BytesIO(b"a,b\n" + b"1,2\n" * 9)
-sys.stdin = SimpleNamespace(buffer=Endless() if sys.argv[1] == "copied" else lines)
-parts = read_parts("-", Reading(None, None, None, (), 2**20), 8)
-next(parts)
-if sys.argv[1] == "read":
-    end()
-with whole_file(Path(os.environ["TMPDIR"], "out.csv")):
-    list(parts)
-    end()
+sys.stdin = SimpleNamespace(buffer=SimpleNamespace(read=end) if sys.argv[1] == "copied" else lines)
+reading.read_table = end_writing if sys.argv[1] == "written" else end
+main(["detect", "-"])
 """
 
 
@@ -512,6 +508,14 @@ def test_a_signal_while_standard_input_is_used_leaves_nothing(when, tmp_path):
     result = subprocess.run(child, capture_output=True, env=os.environ | {"TMPDIR": str(tmp_path)})
     assert (result.returncode, result.stderr) == (-signal.SIGTERM, b"")
     assert not list(tmp_path.iterdir())
+
+
+def test_standard_input_is_a_table(table):
+    said = CliRunner().invoke(main, ["detect", "-", "--format", "csv"], table.read_bytes())
+    assert said.exit_code == 0, said.output
+    assert said.stdout == run("detect", table, "--format", "csv").stdout
+    broken = CliRunner().invoke(main, ["score", "-", "--model", "none"], b"a,b\n1,2,3\n")
+    assert broken.stderr.startswith("Error: standard input cannot be read as delimited text")
 
 
 def test_demo_reaches_its_figure(tmp_path):

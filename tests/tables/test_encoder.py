@@ -247,7 +247,7 @@ def test_unseen_texts_are_surprising(table):
     detector = make_detector().fit(table)
     strange = table.assign(colour="octarine")
     usual = detector.score_samples(table)
-    with pytest.warns(UserWarning, match="'colour': none of its 200 texts"):
+    with pytest.warns(UserWarning, match="'colour' holds no text that was there"):
         scores = detector.score_samples(strange)
     assert (scores < np.quantile(usual, 0.05)).mean() > 0.8
 
@@ -285,7 +285,7 @@ def test_booleans_with_gaps_are_the_same_in_each_dtype(table):
 def test_a_column_of_unseen_texts_is_told_of(table):
     encoder = TableEncoder().fit(table)
     others = table.assign(colour="farbe")
-    with pytest.warns(UserWarning, match="'colour': none of its .* texts, such as 'farbe', was"):
+    with pytest.warns(UserWarning, match="'colour' holds no text that was.*such as '"):
         encoder.transform(others)
     encoder.transform(pd.concat([others, table.head(1)]))
     encoder.transform(others.head(3))  # three strange rows
@@ -303,6 +303,10 @@ def test_times_that_were_none_as_text_have_the_year_first_as_text(table):
     for form in ("%d/%m/%Y", "%m/%d/%Y"):
         with pytest.raises(ValueError, match="'day' held times.* such as '"):
             encoder.transform(times.assign(day=times["day"].dt.strftime(form)))
+    for form in ("%d %b %Y", "%d.%m.%Y", "%Y/%m/%d"):
+        in_text = times.assign(day=times["day"].dt.strftime(form))
+        days = times.assign(day=times["day"].dt.normalize())
+        np.testing.assert_array_equal(encoder.transform(in_text), encoder.transform(days))
 
 
 @pytest.mark.parametrize("dtype", ["date32[pyarrow]", "timestamp[us][pyarrow]", "datetime64[s]"])
@@ -326,6 +330,23 @@ def test_durations_are_seconds(dtype, table):
         TableEncoder().fit_transform(table.assign(lasting=lasting)),
         TableEncoder().fit_transform(table.assign(lasting=seconds)),
     )
+
+
+@pytest.mark.parametrize("cells", [[True, False], pd.to_timedelta([60, 120], unit="s")])
+def test_categories_are_what_they_hold(cells, table):
+    plain = table.assign(kept=pd.Series(cells).repeat(N // 2).to_numpy())
+    categories = plain.assign(kept=plain["kept"].astype("category"))
+    encoder = TableEncoder().fit(plain)
+    np.testing.assert_array_equal(
+        TableEncoder().fit_transform(categories), encoder.transform(plain)
+    )
+    np.testing.assert_array_equal(encoder.transform(categories), encoder.transform(plain))
+
+
+@pytest.mark.parametrize("codes", [["EUR7", "GBP101"], ["1EUR", "2EUR"], ["1 EUR", "2 JPY"]])
+def test_codes_and_amounts_in_several_currencies_are_texts(codes, table):
+    encoder = TableEncoder().fit(table.assign(code=np.resize(codes, N)))
+    assert f"code = {codes[1]}" in encoder.get_feature_names_out().tolist()
 
 
 def test_columns_without_names_are_found_by_place(table):
