@@ -52,7 +52,7 @@ def as_numbers(column: pd.Series, decimal: str = ".") -> tuple[np.ndarray, np.nd
     """Cells as float64, NaN where one is missing or no number, and which ones are no numbers.
 
     Text may have a thousands separator, a per cent sign or a currency: "1,234.5", "5 %", "$3".
-    With a decimal comma, "1.234" has a separator, too. Amounts in several currencies are no
+    With a decimal comma, "1.234" has a separator, too. Amounts in another currency than most are no
     numbers, as they cannot be compared. Durations are in seconds.
     """
     if is_datetime64_any_dtype(column.dtype):
@@ -68,9 +68,12 @@ def as_numbers(column: pd.Series, decimal: str = ".") -> tuple[np.ndarray, np.nd
         unread |= np.array([isinstance(cell, str) for cell in cells], bool)
     others = np.flatnonzero(unread & column.notna().to_numpy())
     texts = as_text(column.iloc[others])
-    plain = [None if text is None else _plain(text, decimal) for text in texts]
-    if len(_currencies(texts)) > 1:
-        plain = list(texts)
+    currencies = [_currency(text) for text in texts]
+    usual = max(sorted({*currencies} - {""}), key=currencies.count, default="")
+    plain = [
+        _plain(text, decimal) if currency in ("", usual) else text
+        for text, currency in zip(texts, currencies, strict=True)
+    ]
     numbers[others] = _numbers(np.array(plain, object))
     for i, text in zip(others, plain, strict=True):
         if text is not None and len(text) > DIGITS and text.isdecimal():  # old pandas gives up
@@ -88,17 +91,19 @@ def _numbers(cells: np.ndarray) -> np.ndarray:
         return np.array([_number(cell) for cell in cells])
 
 
-def _plain(text: str, decimal: str) -> str:
+def _plain(text: str | None, decimal: str) -> str | None:
+    if text is None:
+        return None
     text = UNIT.sub(r"\1", text)
     if decimal == "," and DECIMAL_COMMA.match(text):
         return text.replace(".", "").replace(",", ".")
     return text.replace(",", "") if THOUSANDS.match(text) else text
 
 
-def _currencies(texts: np.ndarray) -> set[str]:
-    units = (UNIT.search(text) for text in texts if text is not None)
-    found = (CURRENCY.search(unit.group()) for unit in units if unit)
-    return {currency.group() for currency in found if currency}
+def _currency(text: str | None) -> str:
+    unit = UNIT.search(text or "")
+    found = unit and CURRENCY.search(unit.group())
+    return found.group() if found else ""
 
 
 def _number(cell: Any) -> float:
@@ -167,8 +172,9 @@ def as_times(column: pd.Series, form: str) -> np.ndarray:
     cells: Any = column
     if not is_datetime64_any_dtype(column.dtype):
         cells = pd.Series(as_text(column))
-        form, told = form or time_format(column) or "ISO8601", bool(form)
-        form = "ISO8601" if form.startswith(("%d/%m", "%m/%d")) and not told else form
+        if not form:
+            form = time_format(column) or "ISO8601"
+            form = "ISO8601" if form.startswith(("%d/%m", "%m/%d")) else form
     times = pd.to_datetime(cells, format=form or None, errors="coerce", utc=True)
     microseconds = times.dt.tz_localize(None).dt.as_unit("us").to_numpy()  # nanoseconds end in 2262
     return np.asarray((microseconds - np.datetime64(0, "us")) / np.timedelta64(1, "D"))

@@ -33,10 +33,10 @@ class TableEncoder(TransformerMixin, Params):
     """Turns a table of mixed columns into rows of numbers, and back.
 
     Numbers stay as they are, also those written "1,234", "5 %" or "$3"; durations are numbers of
-    seconds. Times become days, plus the
-    hour and the weekday as points on a circle. Text becomes a column of 0 and 1 for each of the
-    most frequent values, and one that says how rare the value is: an unseen value counts as very
-    rare, and is not an error. Missing numbers stay missing; missing text is a value of its own.
+    seconds. Times become days, plus the hour and the weekday as points on a circle. Text becomes a
+    column of 0 and 1 for each of the most frequent values, and one that says how rare the value is:
+    an unseen value counts as very rare, and is not an error. Missing numbers stay missing; missing
+    text is a value of its own.
 
     Columns that cannot help with other rows are left out: constant ones and, in tables with column
     names, those with a different text or whole number in each row, running numbers, and times that
@@ -102,7 +102,8 @@ class TableEncoder(TransformerMixin, Params):
         -----
         UserWarning
             Of columns that are left out, but for constant ones, and of cells that are no numbers
-            in a column of numbers; these count as missing. Of dates that may have the month first.
+            in a column of numbers, or beyond 1e100; these count as missing. Of dates that may have
+            the month first.
         """
         self._check_params()
         frame, named = as_frame(X)
@@ -167,6 +168,12 @@ class TableEncoder(TransformerMixin, Params):
         ------
         ValueError
             If a column is missing, or holds something else than before; the message names it.
+
+        Warns
+        -----
+        UserWarning
+            Of cells that count as missing, as in `fit`. Of a column of 30 texts or more none of
+            which `fit` has seen.
         """
         read = self._read(X)
         blocks = [kind.encode(read[kind.name]) for kind in self.columns_]

@@ -349,6 +349,14 @@ def test_codes_and_amounts_in_several_currencies_are_texts(codes, table):
     assert f"code = {codes[1]}" in encoder.get_feature_names_out().tolist()
 
 
+def test_an_amount_in_another_currency_is_told_of(table):
+    encoder = TableEncoder().fit(table)
+    table.loc[3, "price"] = "€3"
+    with pytest.warns(UserWarning, match="'price': 1 cells are no numbers .*'€3' in row 4"):
+        rows = encoder.transform(table)
+    assert np.flatnonzero(np.isnan(rows).any(axis=1)).tolist() == [3]
+
+
 def test_columns_without_names_are_found_by_place(table):
     rows = table[["weight"]].assign(twice=2 * table["weight"])
     encoder = TableEncoder().fit(rows.to_numpy())
